@@ -1,0 +1,88 @@
+"""``python -m argilla_embedded serve|worker|prepare``: the real argilla-server with the search engine ``sql`` plugged in.
+
+Settings are Argilla's own environment variables. ``serve`` prepares the database (migrations, change log, owner) and
+serves in one process, since importing the server takes seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def prepare(credentials: Path) -> None:
+    """Migrate the database, install the search engine's change log and make the owner what ``credentials`` says."""
+    import alembic.config
+    from argilla_server.database import ALEMBIC_CONFIG_FILE
+    from argilla_server.settings import settings
+
+    from argilla_embedded.database import database_file, install
+
+    alembic.config.main(argv=["-c", ALEMBIC_CONFIG_FILE, "upgrade", "head"])
+    install(database_file(settings.database_url))
+    ensure_owner(json.loads(credentials.read_text(encoding="utf-8")))
+
+
+def ensure_owner(credentials: dict[str, str]) -> None:
+    """The credentials file is the truth: a lost one means a new password and API key for the owner, not a locked door."""
+    from argilla_server.contexts import accounts
+    from argilla_server.database import SyncSessionLocal
+    from argilla_server.models import User, UserRole
+
+    with SyncSessionLocal() as session:
+        owner = session.query(User).filter_by(username=credentials["username"]).one_or_none()
+        if owner is None:
+            owner = User(first_name=credentials["username"], username=credentials["username"])
+            owner.password_hash = accounts.hash_password(credentials["password"])
+            session.add(owner)
+        elif not accounts.verify_password(credentials["password"], owner.password_hash):
+            owner.password_hash = accounts.hash_password(credentials["password"])
+        owner.api_key = credentials["api_key"]
+        owner.role = UserRole.owner
+        session.commit()
+    SyncSessionLocal.remove()
+
+
+def serve(host: str, port: int, credentials: Path) -> None:
+    import uvicorn
+
+    import argilla_embedded.engine  # noqa: F401  registers the search engine
+
+    prepare(credentials)
+    # Argilla logs what matters itself; an access log would only grow.
+    uvicorn.run("argilla_server:app", host=host, port=port, access_log=False, timeout_graceful_shutdown=5)
+
+
+def work() -> None:
+    import argilla_server.jobs  # noqa: F401
+    from argilla_server.jobs.queues import DEFAULT_QUEUE, HIGH_QUEUE, REDIS_CONNECTION
+    from rq import Worker
+
+    import argilla_embedded.engine  # noqa: F401  registers the search engine
+
+    Worker([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION).work()
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="argilla_embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("prepare", "serve"):
+        command = commands.add_parser(name)
+        command.add_argument("--credentials", type=Path, required=True)
+        if name == "serve":
+            command.add_argument("--host", default="127.0.0.1")
+            command.add_argument("--port", type=int, default=6900)
+    commands.add_parser("worker")
+    options = parser.parse_args(arguments)
+    if options.command == "prepare":
+        prepare(options.credentials)
+    elif options.command == "serve":
+        serve(options.host, options.port, options.credentials)
+    else:
+        work()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

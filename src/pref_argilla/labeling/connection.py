@@ -1,0 +1,157 @@
+"""An authenticated connection to an Argilla server, and the one place where its errors become ours.
+
+The SDK authenticates and offers workspaces, users and settings; ``request`` speaks raw HTTP through the SDK's own client,
+because the SDK drops the rank of every option in a ranking.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from pref_argilla.errors import LabelingAccessError, LabelingDataError, LabelingError, LabelingUnreachableError
+
+if TYPE_CHECKING:
+    import argilla
+    import httpx
+
+# How long a request is tried again while the server does not answer: long enough for a restart.
+PATIENCE_SECONDS = 90.0
+# A server error that comes back this often on the same request is the request's own fault.
+SERVER_ERROR_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ArgillaAddress:
+    """Where a server is and the key to it; the key is never shown."""
+
+    url: str
+    api_key: str = field(repr=False)
+
+
+class RefusedRequestError(LabelingDataError):
+    """The server understood a request and refused it (HTTP 4xx or a repeated 500): ``status`` and its ``detail``."""
+
+    def __init__(self, status: int, detail: str, path: str) -> None:
+        super().__init__(
+            f"Argilla refused {path} (HTTP {status}).",
+            cause=detail[:500],
+            next_step="If the message does not help, look at 'pref-argilla server logs'.",
+        )
+        self.status = status
+        self.detail = detail
+
+
+class Connection:
+    """Use as a context manager. Every method raises only LabelingError and its subclasses.
+
+    ``requests`` counts the HTTP requests made, the sign-in included.
+    """
+
+    def __init__(self, address: ArgillaAddress, *, sleep: Callable[[float], None] = time.sleep, patience: float = PATIENCE_SECONDS) -> None:
+        import argilla
+
+        self.url = address.url.rstrip("/")
+        self.requests = 0
+        self._sleep = sleep
+        self._patience = patience
+        with translated(self.url):
+            self.sdk: argilla.Argilla = argilla.Argilla(api_url=self.url, api_key=address.api_key, timeout=120, retries=0)
+        self._http: httpx.Client = self.sdk.http_client
+        self._http.event_hooks["request"].append(self._count)
+        self.requests = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def _count(self, _: object) -> None:
+        self.requests += 1
+
+    def request(self, method: str, path: str, **arguments: Any) -> Any:
+        """The decoded JSON of an idempotent request under ``/api/v1``; tried again while the server is away.
+
+        Raises RefusedRequestError, LabelingAccessError or LabelingUnreachableError.
+        """
+        import httpx
+
+        started = time.monotonic()
+        server_errors = 0
+        delay = 0.25
+        while True:
+            try:
+                response = self._http.request(method, f"/api/v1{path}", **arguments)
+            except httpx.TransportError as exc:
+                if time.monotonic() - started > self._patience:
+                    raise _unreachable(self.url, exc) from exc
+            else:
+                if response.is_success:
+                    return response.json() if response.content else None
+                if response.status_code in (401, 403):
+                    raise _access(self.url, response.status_code, method, path)
+                if response.status_code < 500:
+                    raise RefusedRequestError(response.status_code, response.text, f"{method} {path}")
+                # A proxy answers 502 to 504 while the server behind it restarts; 500 is the server's own.
+                server_errors += response.status_code == 500
+                if server_errors >= SERVER_ERROR_ATTEMPTS or time.monotonic() - started > self._patience:
+                    raise RefusedRequestError(response.status_code, response.text, f"{method} {path}")
+            self._sleep(delay)
+            delay = min(delay * 2, 5.0)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turns what the SDK and httpx raise into LabelingError, most specific first."""
+    import httpx
+    from argilla import _exceptions as sdk_errors
+
+    try:
+        yield
+    except LabelingError:
+        raise
+    except sdk_errors.ArgillaCredentialsError as exc:
+        raise _access(url, 401, "GET", "/me") from exc
+    except sdk_errors.UnauthorizedError as exc:
+        raise _access(url, 401, "", "") from exc
+    except sdk_errors.ForbiddenError as exc:
+        raise _access(url, 403, "", "") from exc
+    except sdk_errors.ArgillaAPIError as exc:
+        raise LabelingDataError(f"Argilla at {url} refused a request.", cause=str(exc)[:500]) from exc
+    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
+        raise _unreachable(url, exc) from exc
+    except (httpx.HTTPStatusError, ValueError) as exc:
+        # Something answers there, but not as Argilla does: HTML where JSON belongs, or an unknown path.
+        raise LabelingUnreachableError(
+            f"What answers at {url} is not an Argilla server.",
+            cause=str(exc)[:200],
+            next_step="Check [argilla] url or ARGILLA_API_URL.",
+        ) from exc
+    except sdk_errors.ArgillaError as exc:
+        raise LabelingError(f"Argilla at {url}: {exc}"[:500]) from exc
+
+
+def _unreachable(url: str, exc: Exception) -> LabelingUnreachableError:
+    return LabelingUnreachableError(
+        f"No Argilla server answers at {url}.",
+        cause=f"{type(exc).__name__}: {exc}",
+        next_step="Start the embedded one with 'pref-argilla server up', or correct [argilla] url or ARGILLA_API_URL.",
+    )
+
+
+def _access(url: str, status: int, method: str, path: str) -> LabelingAccessError:
+    if status == 401:
+        return LabelingAccessError(
+            f"Argilla at {url} does not accept the API key.",
+            cause="The key is wrong or belongs to another server.",
+            next_step="Set ARGILLA_API_KEY to the key shown in Argilla under 'My settings' ('pref-argilla server credentials' for the embedded server).",
+        )
+    return LabelingAccessError(
+        f"Argilla at {url} forbids {method} {path}.".replace("  .", " this."),
+        cause="The key's user lacks the rights: creating workspaces and users needs an owner, pushing and pulling an owner or an admin of the workspace.",
+        next_step="Use an owner's key, or have an owner add this user to the workspace as admin.",
+    )

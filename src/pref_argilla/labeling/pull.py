@@ -1,0 +1,140 @@
+"""Rankings from Argilla: a mark that tells whether anything happened, a full scan by raw HTTP, and a ledger of differences.
+
+``record.updated_at`` does not move when people edit, so it cannot tell what changed. ``dataset.last_activity_at`` does, on
+every answer given, edited or withdrawn: unchanged means nothing to do. It is read before the scan, so that what happens
+during the scan is seen by the next pull.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pref_argilla.labeling.connection import Connection
+from pref_argilla.labeling.records import Unreadable, ranking_of
+from pref_argilla.schema import Annotator, Ranking, ResponseStatus
+from pref_argilla.store import RankingChange
+
+PAGE_RECORDS = 500
+# Deletions by others while we read shift the pages; a scan that saw fewer or more records than there are is made again.
+SCAN_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """When something last happened in a dataset, and how many records it has."""
+
+    last_activity_at: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a dataset holds now. ``complete`` is False when records kept coming and going while they were read."""
+
+    rankings: tuple[Ranking, ...]
+    unreadable: tuple[Unreadable, ...]
+    records: int
+    foreign_records: int
+    complete: bool
+
+
+def read_mark(connection: Connection, dataset_id: str) -> Mark:
+    """Two requests."""
+    dataset = connection.request("GET", f"/datasets/{dataset_id}")
+    progress = connection.request("GET", f"/datasets/{dataset_id}/progress")
+    return Mark(str(dataset["last_activity_at"]), int(progress["total"]))
+
+
+def scan(
+    connection: Connection,
+    dataset_id: str,
+    task_of: Mapping[str, str],
+    slots: int,
+    on_page: Callable[[int], None] | None = None,
+) -> Scan:
+    """Read every record with its responses. ``task_of`` maps external ids to task ids; other records are foreign."""
+    for attempt in range(SCAN_ATTEMPTS):
+        records: dict[str, Mapping[str, Any]] = {}
+        total = 0
+        offset = 0
+        while True:
+            page = connection.request(
+                "GET",
+                f"/datasets/{dataset_id}/records",
+                params={"include": "responses", "limit": PAGE_RECORDS, "offset": offset},
+            )
+            total = int(page["total"])
+            for record in page["items"]:
+                # Kept without the fields: a page of long answers is large, and the texts are ours already.
+                records[record["id"]] = {"external_id": record["external_id"], "responses": record.get("responses") or []}
+            offset += PAGE_RECORDS
+            if on_page is not None:
+                on_page(len(records))
+            if offset >= total:
+                break
+        complete = len(records) == total
+        if complete or attempt == SCAN_ATTEMPTS - 1:
+            return _read(records.values(), task_of, slots, complete)
+    raise AssertionError("unreachable")
+
+
+def _read(records: Iterable[Mapping[str, Any]], task_of: Mapping[str, str], slots: int, complete: bool) -> Scan:
+    rankings: list[Ranking] = []
+    unreadable: list[Unreadable] = []
+    count = foreign = 0
+    for record in records:
+        count += 1
+        task_id = task_of.get(str(record["external_id"]))
+        if task_id is None:
+            foreign += 1
+            continue
+        for response in record["responses"]:
+            ranking = ranking_of(response, task_id, slots)
+            (unreadable if isinstance(ranking, Unreadable) else rankings).append(ranking)  # type: ignore[arg-type]
+    return Scan(tuple(rankings), tuple(unreadable), count, foreign, complete)
+
+
+def changes(known: Sequence[Ranking], seen: Scan) -> list[RankingChange]:
+    """The ledger's next lines: what is new, edited, or was there and is gone.
+
+    Compared by content, not by time alone: an edit within the clock's resolution is still an edit. Nothing is called
+    withdrawn after an incomplete scan, nor when its response is there but unreadable.
+    """
+    before = {(r.task_id, r.annotator_id): r for r in known}
+    lines: list[RankingChange] = []
+    present: set[tuple[str, str]] = set()
+    for ranking in seen.rankings:
+        key = (ranking.task_id, ranking.annotator_id)
+        present.add(key)
+        old = before.get(key)
+        if old is None:
+            lines.append(RankingChange("new", ranking))
+        elif old != ranking:
+            lines.append(RankingChange("edited", ranking))
+    if seen.complete:
+        broken = {u.response_id for u in seen.unreadable}
+        for key, old in before.items():
+            if key not in present and old.status is not ResponseStatus.WITHDRAWN and old.response_id not in broken:
+                lines.append(RankingChange("withdrawn", replace(old, status=ResponseStatus.WITHDRAWN)))
+    return lines
+
+
+def read_annotators(connection: Connection, known: Mapping[str, Annotator], user_ids: set[str]) -> list[Annotator]:
+    """Names for the users not known yet; a user that may not be looked up (needs an owner) is named by its id."""
+    missing = sorted(user_ids - known.keys())
+    found: list[Annotator] = []
+    for user_id in missing:
+        found.append(Annotator(user_id, _user_name(connection, user_id)))
+    return found
+
+
+def _user_name(connection: Connection, user_id: str) -> str:
+    from pref_argilla.errors import LabelingAccessError
+    from pref_argilla.labeling.connection import RefusedRequestError
+
+    try:
+        return str(connection.request("GET", f"/users/{user_id}")["username"])
+    except (LabelingAccessError, RefusedRequestError):
+        return f"user-{user_id[:8]}"

@@ -1,0 +1,97 @@
+"""Have the models answer the prompts that lack answers: plan from the store, ask, save each answer as it arrives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from pref_argilla.config import Config
+from pref_argilla.errors import ConfigError
+from pref_argilla.generate import (
+    Budget,
+    ExistingAnswer,
+    Generated,
+    GenerateReport,
+    GenerationRequest,
+    Outcome,
+    Plan,
+    Progress,
+    generate,
+    plan,
+)
+from pref_argilla.models import ModelSpec
+from pref_argilla.store import GenerationRow, Store
+from pref_argilla.tasks import defect_of
+from pref_argilla.text import is_refusal
+
+
+def plan_answers(store: Store, config: Config, models: Sequence[ModelSpec]) -> Plan:
+    """What has to be asked so that every prompt that is no duplicate has K usable completions."""
+    if not models:
+        raise ConfigError(
+            "No model is configured.", next_step="Add a [[models]] table to pref-argilla.toml, or run 'pref-argilla completions add FILE'."
+        )
+    duplicates = {row.id for row in store.duplicates()}
+    generated = store.generated_completions()
+    prompts = []
+    existing: list[ExistingAnswer] = []
+    for prompt, completions in store.prompts_with_completions():
+        if prompt.id in duplicates:
+            continue
+        prompts.append(prompt)
+        for completion in completions:
+            existing.append(
+                ExistingAnswer(
+                    prompt.id, generated.get(completion.id, ""), completion.sample, defect_of(completion, duplicates) is None
+                )
+            )
+    existing += [
+        ExistingAnswer(prompt_id, fingerprint, sample, usable=False, rejected=True)
+        for prompt_id, fingerprint, sample, outcome in store.generations()
+        if outcome == Outcome.REJECTED
+    ]
+    return plan(prompts, models, config.generate.answers, existing, max_attempts=config.generate.max_attempts)
+
+
+def budget_of(store: Store, config: Config) -> Budget | None:
+    """The project's hard limit, less what earlier runs spent."""
+    limit = config.generate.max_cost_usd
+    return None if limit is None else Budget(limit, store.generation_totals().cost)
+
+
+def answer(
+    store: Store,
+    requests: Sequence[GenerationRequest],
+    keys: Mapping[str, str],
+    *,
+    budget: Budget | None = None,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> GenerateReport:
+    """Ask and save. ``keys`` maps the name of an environment variable to the key that it holds."""
+    return generate(
+        requests,
+        keys,
+        lambda batch: store.add_generations([_row(generated) for generated in batch]),
+        is_refusal=is_refusal,
+        rng=random.Random(seed),
+        budget=budget,
+        on_progress=on_progress,
+    )
+
+
+def _row(generated: Generated) -> GenerationRow:
+    return GenerationRow(
+        key=generated.key,
+        prompt_id=generated.prompt_id,
+        model=generated.model,
+        fingerprint=generated.fingerprint,
+        sample=generated.sample,
+        outcome=generated.outcome.value,
+        reason=generated.error,
+        completion=None if generated.outcome is Outcome.REJECTED else generated.completion(),
+        prompt_tokens=generated.prompt_tokens,
+        completion_tokens=generated.completion_tokens,
+        estimated=generated.tokens_estimated,
+        cost=generated.cost,
+    )

@@ -1,0 +1,205 @@
+"""Tasks to Argilla and rankings back: what ``sync push`` and ``sync pull`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from pref_argilla.config import Config
+from pref_argilla.errors import ConfigError, LabelingDataError
+from pref_argilla.labeling.connection import Connection, RefusedRequestError
+from pref_argilla.labeling.dataset import DatasetSpec, dataset_page, ensure_dataset
+from pref_argilla.labeling.pull import changes, read_annotators, read_mark, scan
+from pref_argilla.labeling.push import push_records
+from pref_argilla.labeling.records import RecordBody, Unfit, Unreadable, external_id, record_body
+from pref_argilla.schema import Completion, Prompt, Task
+from pref_argilla.store import DatasetRow, RankingChange, RecordRow, Store
+from pref_argilla.tasks import HeldBack, build_task
+
+# Even when Argilla says that nothing happened, everything is read once in this time.
+FULL_SCAN_EVERY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class PushReport:
+    """``held`` are prompts without a task, ``unfit`` tasks that must not or could not be sent."""
+
+    dataset_id: str
+    page: str
+    pushed: int
+    unchanged: int
+    held: tuple[HeldBack, ...]
+    unfit: tuple[Unfit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PullReport:
+    """``scanned`` is False when Argilla said that nothing happened since the last pull."""
+
+    scanned: bool
+    complete: bool
+    records: int
+    foreign_records: int
+    changes: tuple[RankingChange, ...]
+    unreadable: tuple[Unreadable, ...]
+    requests: int
+
+    def count(self, change: str) -> int:
+        return sum(line.change == change for line in self.changes)
+
+
+def new_tasks(store: Store, config: Config) -> tuple[list[Task], list[HeldBack]]:
+    """Tasks for the prompts that have none yet, and what is held back."""
+    seed = store.secret if config.argilla.seed is None else str(config.argilla.seed)
+    duplicates = {row.id for row in store.duplicates()}
+    with_task = {task.prompt_id for task in store.tasks()}
+    tasks: list[Task] = []
+    held: list[HeldBack] = []
+    for prompt, completions in store.prompts_with_completions():
+        if prompt.id in with_task:
+            continue
+        built = build_task(prompt, completions, slots=config.generate.answers, duplicates=duplicates, seed=seed)
+        if isinstance(built, Task):
+            tasks.append(built)
+        else:
+            held.append(built)
+    return tasks, held
+
+
+def push(
+    store: Store,
+    config: Config,
+    connection: Connection,
+    guidelines: str,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PushReport:
+    """Create the dataset on first use and send every task that Argilla does not have as it is now.
+
+    Safe to interrupt: records are known by external id, so sending one again changes nothing.
+    """
+    dataset = _dataset(store, config, connection, guidelines)
+    tasks, held = new_tasks(store, config)
+    store.add_tasks(tasks)
+    known = store.records(dataset.id)
+    bodies: list[RecordBody] = []
+    unfit: list[Unfit] = []
+    unchanged = 0
+    for task, prompt, completions in _tasks_with_texts(store):
+        body = record_body(task, prompt, completions, secret=store.secret, chat=config.argilla.prompt_field == "chat")
+        if isinstance(body, Unfit):
+            unfit.append(body)
+        elif task.id in known and known[task.id].body_hash == body.hash and not known[task.id].refused:
+            unchanged += 1
+        else:
+            bodies.append(body)
+    pushed = 0
+    if on_progress is not None:
+        on_progress(0, len(bodies))
+
+    def accepted(batch: Sequence[RecordBody]) -> None:
+        nonlocal pushed
+        store.save_records(dataset.id, [RecordRow(b.task_id, b.external_id, b.hash) for b in batch])
+        pushed += len(batch)
+        if on_progress is not None:
+            on_progress(pushed, len(bodies))
+
+    refused = push_records(connection, dataset.id, bodies, accepted)
+    by_task = {body.task_id: body for body in bodies}
+    store.save_records(
+        dataset.id,
+        [RecordRow(u.task_id, by_task[u.task_id].external_id, by_task[u.task_id].hash, u.reason) for u in refused],
+    )
+    return PushReport(
+        dataset.id, dataset_page(connection.url, dataset.id), pushed, unchanged, tuple(held), (*unfit, *refused)
+    )
+
+
+def pull(
+    store: Store,
+    config: Config,
+    connection: Connection,
+    now: datetime,
+    *,
+    full: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PullReport:
+    """Bring every ranking into the ledger; one transaction, so that a pull is there whole or not at all."""
+    dataset = find_dataset(store, config)
+    if dataset is None:
+        raise LabelingDataError("Nothing was pushed yet.", next_step="Run 'pref-argilla sync push' first.")
+    try:
+        mark = read_mark(connection, dataset.id)
+    except RefusedRequestError as exc:
+        if exc.status != 404:
+            raise
+        raise LabelingDataError(
+            f"Argilla has no dataset {dataset.name!r} with the id that this project pushed to.",
+            cause="It was deleted there, or the address is another server's.",
+            next_step="Correct [argilla] url; or push again with 'pref-argilla sync push', which makes a new dataset. Rankings already pulled are safe in the store.",
+        ) from exc
+    stale = not dataset.scanned_at or now - datetime.fromisoformat(dataset.scanned_at) > FULL_SCAN_EVERY
+    if not full and not stale and (mark.last_activity_at, mark.total) == (dataset.last_activity_at, dataset.total):
+        return PullReport(False, True, mark.total, 0, (), (), connection.requests)
+    task_of = {external_id(store.secret, task.id): task.id for task in store.tasks()}
+    seen = scan(
+        connection,
+        dataset.id,
+        task_of,
+        dataset.slots,
+        None if on_progress is None else lambda done: on_progress(done, mark.total),
+    )
+    lines = changes(store.rankings(dataset.id), seen)
+    annotators = read_annotators(connection, store.annotators(), {line.ranking.annotator_id for line in lines})
+    # After a scan that people kept disturbing the mark stays old, so that the next pull scans again.
+    done = (
+        replace(dataset, last_activity_at=mark.last_activity_at, total=mark.total, scanned_at=now.isoformat())
+        if seen.complete
+        else dataset
+    )
+    store.save_pull(done, annotators, lines)
+    return PullReport(True, seen.complete, seen.records, seen.foreign_records, tuple(lines), seen.unreadable, connection.requests)
+
+
+def find_dataset(store: Store, config: Config) -> DatasetRow | None:
+    """The dataset that the configuration names, if this project has pushed to it."""
+    return next(
+        (row for row in reversed(store.datasets()) if (row.workspace, row.name) == (config.workspace, config.dataset)), None
+    )
+
+
+def _dataset(store: Store, config: Config, connection: Connection, guidelines: str) -> DatasetRow:
+    known = find_dataset(store, config)
+    if known is not None and known.slots != config.generate.answers:
+        raise ConfigError(
+            f"[generate] answers is {config.generate.answers}, but the Argilla dataset {known.name!r} ranks {known.slots}.",
+            cause="Argilla fixes the number of answers when a dataset is created.",
+            next_step="Restore it, or set another [argilla] dataset.",
+        )
+    spec = DatasetSpec(
+        workspace=config.workspace,
+        name=config.dataset,
+        guidelines=guidelines,
+        slots=config.generate.answers,
+        language=config.language,
+        min_submitted=config.argilla.min_submitted,
+        chat=config.argilla.prompt_field == "chat",
+        flags=config.argilla.flags,
+        comment=config.argilla.comment,
+    )
+    dataset_id = ensure_dataset(connection, spec)
+    row = DatasetRow(dataset_id, connection.url, spec.workspace, spec.name, spec.slots)
+    store.save_dataset(row)
+    return row
+
+
+def _tasks_with_texts(store: Store) -> list[tuple[Task, Prompt, list[Completion]]]:
+    tasks: dict[str, list[Task]] = {}
+    for task in store.tasks():
+        tasks.setdefault(task.prompt_id, []).append(task)
+    result = []
+    for prompt, completions in store.prompts_with_completions():
+        by_id = {c.id: c for c in completions}
+        for task in tasks.get(prompt.id, []):
+            result.append((task, prompt, [by_id[c] for c in task.completion_ids if c in by_id]))
+    return result
