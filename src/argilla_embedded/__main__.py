@@ -14,14 +14,21 @@ from pathlib import Path
 
 def prepare(credentials: Path) -> None:
     """Migrate the database, install the search engine's change log and make the owner what ``credentials`` says."""
-    import alembic.config
-    from argilla_server.database import ALEMBIC_CONFIG_FILE
+    import argilla_server
+    from alembic import command
+    from alembic.config import Config
     from argilla_server.settings import settings
 
-    from argilla_embedded.database import database_file, install
+    from argilla_embedded.database import database_file, derived_file, install
+    from argilla_embedded.reader import Reader
 
-    alembic.config.main(argv=["-c", ALEMBIC_CONFIG_FILE, "upgrade", "head"])
-    install(database_file(settings.database_url))
+    # Without Argilla's alembic.ini, whose logging section would silence the server that follows in this process.
+    config = Config()
+    config.set_main_option("script_location", str(Path(argilla_server.__file__).parent / "alembic"))
+    command.upgrade(config, "head")
+    source = database_file(settings.database_url)
+    install(source)
+    Reader(source, derived_file(source)).forget_applied_changes()
     ensure_owner(json.loads(credentials.read_text(encoding="utf-8")))
 
 
@@ -62,7 +69,8 @@ def work() -> None:
 
     import argilla_embedded.engine  # noqa: F401  registers the search engine
 
-    Worker([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION).work()
+    # Webhooks that failed are tried again later, which needs the scheduler.
+    Worker([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION).work(with_scheduler=True)
 
 
 def main(arguments: list[str]) -> None:

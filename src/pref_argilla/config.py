@@ -190,7 +190,9 @@ def _model(table: _Table) -> ModelSpec:
         system_prompt=table.text("system_prompt", ""),
         samples=table.optional_whole("samples"),
         seed=table.optional_whole("seed"),
-        prices=Prices.of(prompt_price, completion_price) if prompt_price is not None and completion_price is not None else None,
+        prices=Prices.of(prompt_price, completion_price)
+        if prompt_price is not None and completion_price is not None
+        else None,
         concurrency=table.whole("concurrency", 8, low=1, high=1024),
         timeout=table.number("timeout") or 120.0,
         retries=table.whole("retries", 6, low=0, high=50),
@@ -210,7 +212,9 @@ class _Table:
 
     def wrong(self, key: str, wanted: str) -> ConfigError:
         value = f" (found {self._raw[key]!r})" if key in self._raw else ""
-        return ConfigError(f"{self._where}: {self._path}{key} must be {wanted}{value}.", next_step="Correct it and run again.")
+        return ConfigError(
+            f"{self._where}: {self._path}{key} must be {wanted}{value}.", next_step="Correct it and run again."
+        )
 
     def _get(self, key: str, wanted: str, accepts: Callable[[Any], bool]) -> Any:
         self._known.append(key)
@@ -228,9 +232,7 @@ class _Table:
         return default if value is None else bool(value)
 
     def optional_whole(self, key: str, low: int = 0, high: int = 2**63 - 1) -> int | None:
-        value = self._get(
-            key, f"a whole number from {low} to {high}", lambda v: type(v) is int and low <= v <= high
-        )
+        value = self._get(key, f"a whole number from {low} to {high}", lambda v: type(v) is int and low <= v <= high)
         return None if value is None else int(value)
 
     def whole(self, key: str, default: int, *, low: int, high: int) -> int:
@@ -254,12 +256,16 @@ class _Table:
         return _Table(value or {}, f"{self._path}{key}.", self._where)
 
     def tables(self, key: str) -> list[_Table]:
-        value = self._get(key, f"a list of tables: [[{key}]]", lambda v: isinstance(v, list) and all(isinstance(t, dict) for t in v))
+        value = self._get(
+            key, f"a list of tables: [[{key}]]", lambda v: isinstance(v, list) and all(isinstance(t, dict) for t in v)
+        )
         return [_Table(raw, f"{key}[{number}].", self._where) for number, raw in enumerate(value or [], 1)]
 
     def done(self) -> None:
         for key in self._raw:
             if key not in self._known:
                 near = get_close_matches(key, self._known, n=1)
-                hint = f"Did you mean {self._path}{near[0]}?" if near else f"Known here: {', '.join(sorted(self._known))}."
+                hint = (
+                    f"Did you mean {self._path}{near[0]}?" if near else f"Known here: {', '.join(sorted(self._known))}."
+                )
                 raise ConfigError(f"{self._where}: unknown key {self._path}{key}.", next_step=hint)

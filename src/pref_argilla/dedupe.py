@@ -35,8 +35,9 @@ DEFAULT_PROMPT_THRESHOLD = 0.95
 equal marks pass 0.8; different Turkish prompts of one shape reach 0.946, reworded ones lie between 0.83 and 0.998."""
 
 DEFAULT_COMPLETION_THRESHOLD = 0.99
-"""For MiniLM. PandaLM's annotators call 8 to 12% of answer pairs a tie wherever the cosine is below 0.97, 58% of those
-from 0.98 to 0.99, and 11 of 11 from 0.99: only there is a ranking not worth a person's time."""
+"""For MiniLM. PandaLM's annotators call 9% of answer pairs a tie where the cosine is below 0.97, 58% from 0.98 to 0.99,
+and all 11 from 0.99: only there is a ranking not worth a person's time. Of 51 pairs from 0.9 to 0.99 whose marks differ,
+they call none a tie."""
 
 _TOLERANCE = 1e-6
 """Rows of length 1 in float32 are so exact: a cosine this little below the threshold counts as reaching it."""
@@ -307,7 +308,8 @@ def _greedy(
                         best.score[row] = scores[nearest]
                         alive[row] = False
         result += [
-            (start + row, int(best.row[row]), min(1.0, float(best.score[row]))) for row in np.flatnonzero(~alive).tolist()
+            (start + row, int(best.row[row]), min(1.0, float(best.score[row])))
+            for row in np.flatnonzero(~alive).tolist()
         ]
         new = np.flatnonzero(alive)
         kept_rows[kept_count : kept_count + len(new)] = start + new
@@ -316,3 +318,50 @@ def _greedy(
         if progress:
             progress(start + len(block), count)
     return result
+
+
+class _Best:
+    """The nearest kept row so far of each row of a block: its index (-1: none) and cosine."""
+
+    __slots__ = ("row", "score")
+
+    def __init__(self, count: int) -> None:
+        self.row = np.full(count, -1, dtype=np.intp)
+        self.score = np.full(count, -np.inf)
+
+    def offer(self, rows: NDArray[np.intp], kept: NDArray[np.intp], scores: NDArray[np.float64]) -> None:
+        """Kept rows that come later than all offered before: an equal cosine does not replace an earlier row."""
+        order = np.lexsort((kept, -scores, rows))
+        rows, kept, scores = rows[order], kept[order], scores[order]
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        rows, kept, scores = rows[first], kept[first], scores[first]
+        better = scores > self.score[rows]
+        self.row[rows[better]] = kept[better]
+        self.score[rows[better]] = scores[better]
+
+    def drop_below(self, reach: float) -> None:
+        far = self.score < reach
+        self.row[far] = -1
+        self.score[far] = -np.inf
+
+
+def _candidates(product: Vectors, low: float, slack: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the products that may be their row's greatest, in rows whose greatest reaches ``low``."""
+    greatest = product.max(axis=1)
+    rows = np.flatnonzero(greatest >= low)
+    index, columns = np.nonzero(product[rows] >= (greatest[rows] - 2 * slack)[:, None])
+    return rows[index], columns
+
+
+_CHUNK = 2**22
+
+
+def _cosines(
+    first: Vectors, first_rows: NDArray[np.intp], second: Vectors, second_rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    step = max(1, _CHUNK // first.shape[1])
+    scores = np.empty(len(first_rows))
+    for start in range(0, len(first_rows), step):
+        part = slice(start, start + step)
+        scores[part] = (first[first_rows[part]].astype(np.float64) * second[second_rows[part]]).sum(axis=1)
+    return scores

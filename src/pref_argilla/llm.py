@@ -2,11 +2,11 @@
 
 What can go wrong on the way to an answer, and what is done about it:
 
-    wrong key, no rights, no credit, unknown model or parameter (401, 402, 403, 404, 405, some 400, 429)  ModelAccessError
-    a request that this endpoint will never take (other 4xx: too long, not understood)           RequestRejectedError
-    rate limit (429), overload (503) with Retry-After     everyone who asks this model waits as long as it says
-    5xx, 408, 409, reset, timeout, half an answer         asked again after a growing, random pause
-    still no answer after the retries                     ModelUnavailableError
+    wrong key, no rights, no credit, unknown model or parameter   ModelAccessError (401-405, some 400 and 429)
+    a request that this endpoint never takes: too long, not understood   RequestRejectedError (other 4xx)
+    rate limit (429), overload (503) with Retry-After   everyone who asks this model waits as long as it says
+    5xx, 408, 409, reset, timeout, half an answer       asked again after a growing, random pause
+    still no answer after the retries                   ModelUnavailableError
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONGEST_RETRY_AFTER = 300.0
 """A rate limit that lasts longer than so many seconds is reported instead of waited for."""
 
 MOST_RATE_LIMITS = 30
-"""How often one request may meet a rate limit. They are no failure of the endpoint, so they do not use up the retries."""
+"""How often one request may meet a rate limit, which is no failure of the endpoint and uses up no retry."""
 
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
@@ -65,9 +65,10 @@ _NEVER_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model wrote. ``tokens_estimated`` where the endpoint did not count; ``latency`` is the last attempt's seconds.
+    """What a model wrote. ``tokens_estimated`` where the endpoint did not count.
 
-    ``model`` is what the endpoint says answered, which may be more exact than the id that was asked.
+    ``latency`` is the last attempt's seconds; ``model`` is what the endpoint says answered, which may be more exact
+    than the id that was asked.
     """
 
     text: str
@@ -82,11 +83,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """One failed attempt that may be tried again. ``wait`` is what the endpoint asked for, in seconds."""
+    """One failed attempt that may be tried again.
+
+    ``lost``: it was sent and may have been billed. ``forgiven``: it uses up no retry. ``wait`` is what the endpoint
+    asked for, in seconds.
+    """
 
     cause: str
     lost: bool = False
-    rate_limit: bool = False
+    forgiven: bool = False
     wait: float | None = None
 
 
@@ -150,28 +155,28 @@ class LanguageModel:
         """One answer to a conversation.
 
         ``idempotency_key`` goes with every attempt, so that an endpoint which knows such keys bills one answer.
-        ``stop``: once set, nothing is tried again. ``on_lost`` is called when an attempt was sent and its answer did not
-        come whole, so that it may have been billed; False means that it must not be tried again.
+        ``stop``: once set, nothing is tried again. ``on_lost`` is called when an attempt was sent and its answer did
+        not come whole, so that it may have been billed; False means that it must not be tried again.
 
         Raises ModelAccessError, RequestRejectedError or ModelUnavailableError as the table above says.
         """
         conversation = self.spec.conversation(messages)
-        failures = rate_limits = 0
+        failures = forgiven = 0
         while True:
             await self._wait_for_the_endpoint(stop)
             outcome = await self._attempt(conversation, sample, idempotency_key)
             if isinstance(outcome, Answer):
                 return outcome
             may_go_on = on_lost() if outcome.lost and on_lost is not None else True
-            if outcome.rate_limit:
-                rate_limits += 1
+            if outcome.forgiven:
+                forgiven += 1
             else:
                 failures += 1
-            enough = failures > self.spec.retries or rate_limits > MOST_RATE_LIMITS
+            enough = failures > self.spec.retries or forgiven > MOST_RATE_LIMITS
             too_long = outcome.wait is not None and outcome.wait > LONGEST_RETRY_AFTER
             if enough or too_long or not may_go_on or (stop is not None and stop.is_set()):
-                raise self._unavailable(outcome, failures + rate_limits)
-            await self._pause(outcome, failures + rate_limits, stop)
+                raise self._unavailable(outcome, failures + forgiven)
+            await self._pause(outcome, failures + forgiven, stop)
 
     async def _attempt(self, conversation: Sequence[Message], sample: int, idempotency_key: str) -> Answer | _Fault:
         import openai
@@ -181,6 +186,7 @@ class LanguageModel:
             raise RuntimeError("LanguageModel is used outside its `async with`")
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         async with self._slots:
+            limit_field = self._limit_field
             started = time.perf_counter()
             try:
                 # The SDK's timeout is for each read; an answer that drips byte by byte needs one for the whole.
@@ -189,13 +195,13 @@ class LanguageModel:
                     body: object = await client.post(
                         "/chat/completions",
                         cast_to=object,
-                        body=self._body(conversation, sample),
+                        body=self._body(conversation, sample, limit_field),
                         options={"headers": headers},
                     )
             except (TimeoutError, openai.APITimeoutError) as error:
                 return _Fault(f"no answer within {self.spec.timeout:g} s", lost=not _never_sent(error))
             except openai.APIStatusError as error:
-                return self._status_fault(error)
+                return self._status_fault(error, limit_field)
             except openai.APIConnectionError as error:
                 if _never_sent(error):
                     return _Fault("no connection")
@@ -205,12 +211,12 @@ class LanguageModel:
             latency = time.perf_counter() - started
         return self._read(body, conversation, latency)
 
-    def _body(self, conversation: Sequence[Message], sample: int) -> dict[str, Any]:
+    def _body(self, conversation: Sequence[Message], sample: int, limit_field: str) -> dict[str, Any]:
         spec = self.spec
         body: dict[str, Any] = {
             "model": spec.model,
             "messages": [{"role": str(message.role), "content": message.content} for message in conversation],
-            self._limit_field: spec.max_tokens,
+            limit_field: spec.max_tokens,
         }
         if spec.temperature is not None:
             body["temperature"] = spec.temperature
@@ -245,24 +251,26 @@ class LanguageModel:
             latency=latency,
         )
 
-    def _status_fault(self, error: openai.APIStatusError) -> _Fault:
+    def _status_fault(self, error: openai.APIStatusError, limit_field: str) -> _Fault:
         """What a status code means: a fault to try again, or raises the error that ends it."""
         status, code = error.status_code, str(error.code or "")
-        said = self._printable(error.message)
-        if status in (400, 422) and error.param == "max_tokens" and self._limit_field == "max_tokens":
+        message = error.body.get("message") if isinstance(error.body, Mapping) else None
+        said = self._printable(message if isinstance(message, str) else error.message)
+        if status in (400, 422) and error.param == limit_field == "max_tokens":
             self._limit_field = "max_completion_tokens"
-            return _Fault("max_tokens is called max_completion_tokens here", wait=0.0)
+            return _Fault("max_tokens is called max_completion_tokens here", forgiven=True, wait=0.0)
         if status in (401, 402, 403, 404, 405) or code in _NEVER_CODES:
-            raise self._no_access(status, code, said) from error
+            # From None, here and below: the SDK's error holds what the endpoint said, and some repeat the key.
+            raise self._no_access(status, code, said) from None
         if status == 429:
-            return _Fault("HTTP 429", rate_limit=True, wait=_retry_after(error.response.headers, time.time()))
+            return _Fault("HTTP 429", forgiven=True, wait=_retry_after(error.response.headers, time.time()))
         if status in (408, 409, 425) or status >= 500:
             return _Fault(f"HTTP {status}", wait=_retry_after(error.response.headers, time.time()))
         raise RequestRejectedError(
             f"Model {self.spec.name!r} refuses this request (HTTP {status}).",
             cause=said,
             next_step="A prompt that is too long for the model is the usual reason.",
-        ) from error
+        ) from None
 
     def _no_access(self, status: int, code: str, said: str) -> ModelAccessError:
         spec = self.spec
@@ -310,16 +318,18 @@ class LanguageModel:
             # What the endpoint asked for holds for everyone who asks this model.
             quiet_until = asyncio.get_running_loop().time() + fault.wait
             self._quiet_until = max(self._quiet_until, quiet_until)
+            await _sleep(self._rng.uniform(0.0, self._backoff), stop)
             return
         longest = min(LONGEST_PAUSE, self._backoff * 2.0 ** min(failures - 1, 32))
         await _sleep(self._rng.uniform(longest / 2, longest), stop)
 
     def _printable(self, message: str) -> str:
-        """A foreign message for a terminal: one short line, no control characters, and never the key."""
+        """A foreign message for a terminal: one short sentence, no control characters, never the key."""
         if self._key:
             message = message.replace(self._key, "…")
         line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
-        return line if len(line) <= 300 else line[:299] + "…"
+        line = line if len(line) <= 300 else line[:299] + "…"
+        return line if not line or line[-1] in ".!?…" else line + "."
 
 
 async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
@@ -342,7 +352,7 @@ def _never_sent(error: BaseException) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date); None without a usable one."""
+    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date); None without one."""
     value = headers.get("retry-after", "")
     for text, unit in ((headers.get("retry-after-ms", ""), 0.001), (value, 1.0)):
         try:

@@ -14,6 +14,9 @@ from pref_argilla.schema import Message, Role, content_id
 
 MILLION = 1_000_000
 
+LOCAL_ENDPOINT = "local"
+"""The ``base_url`` that stands for the small model of the extra ``local``; its address is known once it runs."""
+
 # What chat templates put around a message and around a whole conversation, in tokens; generous.
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_CONVERSATION = 16
@@ -64,11 +67,11 @@ class ModelSpec:
     """One model of a project. ``name`` is the origin of its completions and unique in a project.
 
     ``api_key_variable`` is the NAME of the environment variable that holds the key; empty where none is needed.
-    ``temperature``, ``top_p`` and ``seed`` are not sent when None; sample n is sent ``seed + n``, so that several samples
-    of one prompt differ. ``samples`` is how many usable answers to one prompt are taken from this model at most, None
-    means as many as needed. ``timeout`` is in seconds, for one attempt from sending to the last byte; ``retries`` counts
-    the attempts after the first. ``prices`` None means unknown: a spend limit then refuses to start. ``extra`` holds
-    further fields of the request's body, as they are.
+    ``temperature``, ``top_p`` and ``seed`` are not sent when None; sample n is sent ``seed + n``, so that several
+    samples of one prompt differ. ``samples`` is how many usable answers to one prompt are taken from this model at
+    most, None means as many as needed. ``timeout`` is in seconds, for one attempt from sending to the last byte;
+    ``retries`` counts the attempts after the first. ``prices`` None means unknown: a spend limit then refuses to start.
+    ``extra`` holds further fields of the request's body, as they are.
 
     Raises ConfigError for a value that no endpoint could take.
     """
@@ -97,7 +100,11 @@ class ModelSpec:
 
         demand(bool(self.name.strip()), "name", "a text")
         demand(bool(self.model.strip()), "model", "the id that the endpoint knows")
-        demand(_is_web_address(self.base_url), "base_url", "an address like https://api.openai.com/v1")
+        demand(
+            self.base_url == LOCAL_ENDPOINT or _is_web_address(self.base_url),
+            "base_url",
+            f"an address like https://api.openai.com/v1, or {LOCAL_ENDPOINT!r}",
+        )
         demand(self.temperature is None or self.temperature >= 0, "temperature", "0 or more")
         demand(self.top_p is None or 0 < self.top_p <= 1, "top_p", "above 0 and at most 1")
         demand(self.max_tokens >= 1, "max_tokens", "1 or more")

@@ -107,7 +107,14 @@ class Completion:
         source: str = "",
     ) -> Completion:
         return Completion(
-            content_id("c", prompt_id, origin, sample, text), prompt_id, origin, text, finish_reason, refusal, sample, source
+            content_id("c", prompt_id, origin, sample, text),
+            prompt_id,
+            origin,
+            text,
+            finish_reason,
+            refusal,
+            sample,
+            source,
         )
 
 
@@ -159,7 +166,9 @@ class Pair:
     ``rank_gap`` is the difference of consensus ranks; ``margin`` is (votes_for - votes_against) / annotators, from -1 to 1;
     ``agreement`` the share of annotators for whom chosen is above rejected; ``soft_label`` is
     (for + tie/2 + 1/2) / (n + 1); ``weight`` is 1 / pairs of the prompt; ``length_difference`` is in characters, chosen
-    minus rejected; ``evaluated_by`` is "people", "judges" or "both".
+    minus rejected; ``evaluated_by`` is "people", "judges" or "both": whose votes count. With reliability weights the
+    margin is of weights, the other figures stay head counts. ``judge_label`` is what most judges say of chosen against
+    rejected, 1, 0 or -1, None without a judge or a majority of judges; ``source`` is how the pair came about.
     """
 
     prompt_id: str
@@ -180,6 +189,8 @@ class Pair:
     weight: float
     length_difference: int
     evaluated_by: str
+    judge_label: int | None = None
+    source: str = "ranking"
 
 
 @dataclass(frozen=True, slots=True)

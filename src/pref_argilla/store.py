@@ -308,7 +308,9 @@ class Store:
 
     def set_project_value(self, key: str, value: str) -> None:
         with self._transaction() as db:
-            db.execute("INSERT INTO project VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value))
+            db.execute(
+                "INSERT INTO project VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
+            )
 
     @property
     def secret(self) -> str:
@@ -406,7 +408,9 @@ class Store:
 
     def generations(self) -> Iterator[tuple[str, str, int, str]]:
         """(prompt id, model fingerprint, sample, outcome) of every answered request."""
-        yield from self._rows("SELECT prompt_id, fingerprint, sample, outcome FROM generations ORDER BY prompt_id, sample")
+        yield from self._rows(
+            "SELECT prompt_id, fingerprint, sample, outcome FROM generations ORDER BY prompt_id, sample"
+        )
 
     def generated_completions(self) -> dict[str, str]:
         """The fingerprint of the model settings behind each generated completion, by completion id."""
@@ -437,7 +441,8 @@ class Store:
         return [
             DuplicateRow(*row)
             for row in self._rows(
-                "SELECT id, kind, duplicate_of, score, method FROM duplicates WHERE ?1 IS NULL OR kind = ?1 ORDER BY id", (kind,)
+                "SELECT id, kind, duplicate_of, score, method FROM duplicates WHERE ?1 IS NULL OR kind = ?1 ORDER BY id",
+                (kind,),
             )
         ]
 
@@ -467,10 +472,15 @@ class Store:
     def add_tasks(self, tasks: Iterable[Task]) -> None:
         with self._transaction() as db:
             for task in tasks:
-                cursor = db.execute("INSERT INTO tasks (id, prompt_id) VALUES (?, ?) ON CONFLICT DO NOTHING", (task.id, task.prompt_id))
+                cursor = db.execute(
+                    "INSERT INTO tasks (id, prompt_id) VALUES (?, ?) ON CONFLICT DO NOTHING", (task.id, task.prompt_id)
+                )
                 if cursor.rowcount:
                     # The order once shown stays: slots are written with the task and never again.
-                    db.executemany("INSERT INTO slots VALUES (?, ?, ?)", [(task.id, i, c) for i, c in enumerate(task.completion_ids)])
+                    db.executemany(
+                        "INSERT INTO slots VALUES (?, ?, ?)",
+                        [(task.id, i, c) for i, c in enumerate(task.completion_ids)],
+                    )
 
     def tasks(self) -> Iterator[Task]:
         for rows in self._pages(
@@ -501,7 +511,9 @@ class Store:
 
     def records(self, dataset_id: str) -> dict[str, RecordRow]:
         """By task id."""
-        rows = self._rows("SELECT task_id, external_id, body_hash, refused FROM records WHERE dataset_id = ?", (dataset_id,))
+        rows = self._rows(
+            "SELECT task_id, external_id, body_hash, refused FROM records WHERE dataset_id = ?", (dataset_id,)
+        )
         return {row[0]: RecordRow(*row) for row in rows}
 
     def save_records(self, dataset_id: str, rows: Iterable[RecordRow]) -> None:
@@ -515,7 +527,9 @@ class Store:
     # -- rankings --------------------------------------------------------------------------------------------------
 
     def annotators(self) -> dict[str, Annotator]:
-        return {id_: Annotator(id_, name, AnnotatorKind(kind)) for id_, name, kind in self._rows("SELECT * FROM annotators")}
+        return {
+            id_: Annotator(id_, name, AnnotatorKind(kind)) for id_, name, kind in self._rows("SELECT * FROM annotators")
+        }
 
     def rankings(self, dataset_id: str | None = None) -> list[Ranking]:
         """The ledger as it stands, withdrawn ones included, ordered by task and annotator."""
@@ -546,7 +560,14 @@ class Store:
             )
             for change in changes:
                 r = change.ranking
-                columns = (r.status.value, json.dumps(r.ranks), r.response_id, r.updated_at, json.dumps(r.flags), r.comment)
+                columns = (
+                    r.status.value,
+                    json.dumps(r.ranks),
+                    r.response_id,
+                    r.updated_at,
+                    json.dumps(r.flags),
+                    r.comment,
+                )
                 db.execute(
                     "INSERT INTO rankings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                     " dataset_id = excluded.dataset_id, status = excluded.status, ranks = excluded.ranks,"
@@ -568,7 +589,16 @@ class Store:
 
     def count(self, table: str) -> int:
         """Rows of one of this store's tables."""
-        if table not in ("prompts", "completions", "tasks", "records", "rankings", "generations", "embeddings", "duplicates"):
+        if table not in (
+            "prompts",
+            "completions",
+            "tasks",
+            "records",
+            "rankings",
+            "generations",
+            "embeddings",
+            "duplicates",
+        ):
             raise ValueError(f"no table {table!r}")
         return int(self._rows(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608 - one of the names above
 
@@ -585,16 +615,16 @@ def _translate(exc: sqlite3.DatabaseError, path: Path) -> StoreError:
             next_step="Free some space and run the command again; it goes on where it stopped.",
         )
     if name.startswith("SQLITE_BUSY") or name == "SQLITE_LOCKED":
-        return StoreBusyError(
-            f"{path} is in use by another program.", next_step="Close it and run the command again."
-        )
+        return StoreBusyError(f"{path} is in use by another program.", next_step="Close it and run the command again.")
     if name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
         return StoreError(
             f"{path} is not a pref-argilla store, or it is damaged.",
             next_step="Restore it from a backup, or pass --project with another folder.",
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
-        return StoreError(f"{path} cannot be read or written ({exc}).", next_step="Check its owner, its rights and the disk.")
+        return StoreError(
+            f"{path} cannot be read or written ({exc}).", next_step="Check its owner, its rights and the disk."
+        )
     # Anything else is a mistake in this module and must be seen as one.
     raise exc
 

@@ -51,74 +51,81 @@ def _visible(character: str) -> bool:
 # A refusal answers nothing; an answer this long (in characters) does, whatever its first sentence says.
 _LONGEST_REFUSAL = 1500
 
-# Each pattern is tried at the very start of the text, after ``_opening``. They ask for the whole phrase (who cannot, do
-# what, about this request), because "I'm sorry, but I can't come on Friday" is a good answer to "decline the invitation".
-_CANNOT = r"(?:can't|cannot|can not|can’t|won't|will not|am (?:not able|unable) to|'m (?:not able|unable) to|’m (?:not able|unable) to)"
-_THIS_EN = (
-    r"(?:(?:with|in|on) )?(?:that|this|these|those|your|such|the (?:request|question|prompt))"
-    r"(?: (?:specific|particular|type of|kind of|sort of))?(?: (?:request|question|prompt|topic|task|content|information))?s?"
-)
-_SORRY_EN = (
-    r"(?:(?:i'm|i’m|i am) (?:very |really |so |truly )?sorry|sorry|i apologi[sz]e|my apologies)[,.;:!]? (?:but )?"
-)
-_AS_AI_EN = (
-    r"as an? (?:ai|artificial intelligence|large language model|language model|responsible ai)(?: [a-z-]+){0,4},? "
-)
-_HELP_EN = (
-    rf"(?:help|assist|support)(?: you)?(?: {_THIS_EN}|"
-    r" (?:with|in) (?:any|anything|creating|writing|making|generating|providing|finding|planning|activities|illegal|harmful)\b)"
-)
-_FULFIL_EN = (
-    rf"(?:fulfil|fulfill|comply with|complete|answer|process|satisfy|accommodate|respond to) {_THIS_EN}"
-    r" ?(?:request|question|prompt)?s?\b"
-)
-_PRODUCE_EN = (
-    r"(?:provide|generate|create|write|produce|engage in|participate in|discuss|share|offer|promote|condone|give)"
-)
-_END = r"(?=[\s.,;:!?)…-]|$)"
+# Patterns are matched at the very start of the normalised text, with ı read as i. They ask for the whole phrase (who
+# cannot, do what, about this request), because "I'm sorry, but I can't come on Friday" is a good answer to "decline the
+# invitation" and "I can't help this feeling" is a song.
+_REFUSAL_PARTS = {
+    "SORRY": r"(?:(?:i['’]m|i am) (?:very |really |so |truly )?sorry|sorry|i apologi[sz]e|my apologies)[,.;:!]? (?:but )?",
+    "AI": r"as an? (?:responsible )?(?:ai|artificial intelligence|(?:large )?language model)(?: [a-z-]+){0,4},? ",
+    "CANNOT": r"i(?: can['’]t| cannot| can not| won['’]t| will not| am (?:not able|unable) to|['’]m (?:not able|unable) to)",
+    "REQUEST": r"(?:that|this|these|those|your|such|the)(?: (?:specific|particular|type of|kind of|sort of))?"
+    r"(?: (?:requests?|questions?|prompts?|topics?|tasks?|content|information))?",
+    "ÜZGÜN": r"(?:çok )?(?:üzgünüm|özür dilerim|kusura bakmayın|maalesef|ne yazık ki)[,.;:!]? "
+    r"(?:ama |ancak |fakat )?(?:maalesef |ne yazık ki )?",
+    "BU": r"(?:(?:size|sana) )?(?:bu|böyle bir|bu (?:tür|tarz|tip|gibi)(?: bir)?) ",
+    "KONUDA": r"(?:konu(?:da|larda)|istekte|isteklerde|talepte|taleplerde|soruda|sorularda|içerikte|içeriklerde) ",
+    "İSTEĞİ": r"(?:isteği|isteğinizi|istekleri|talebi|talebinizi|talepleri|soruyu|soruya|sorunuzu|sorunuza|soruları|sorulara"
+    r"|içeriği|içerikleri|bilgiyi|bilgileri) ",
+    "YARDIM": r"(?:size |sana )?(?:yardımcı ola|yardım ede)(?:mam|mem|mıyorum|miyorum)",
+    "YAPMAM": r"(?:yerine getir|karşıla|yanıtla|cevapla|cevap ver|yanıt ver|sağla|oluştur|üret|yaz|paylaş)"
+    r"(?:y?[ae]m[ae]m|y?[ae]m[ıi]yorum)",
+}
 
-_TR_SORRY = r"(?:çok )?(?:üzgünüm|özür dilerim|kusura bakma(?:yın)?|maalesef|ne yazık ki)[,.;:!]? (?:ama |ancak |fakat |maalesef |ne yazık ki )?"
-_TR_THIS = r"(?:(?:size|sana) )?(?:bu|böyle bir|bu tür(?: bir)?|bu tarz(?: bir)?|bu gibi|bu tip(?: bir)?) "
-_TR_ABOUT = (
-    r"(?:konu(?:da|larda)|istek(?:te|lerde)?|talep(?:te|lerde)?|soru(?:da|larda)|durumda|içerik(?:te|lerde)?|şekilde) "
-)
-_TR_OBJECT = r"(?:iste(?:ği|ğinizi|kleri)|tale(?:bi|binizi|pleri)|soru(?:yu|ya|nuzu|nuza|ları|lara)|konu(?:yu|larda)|içerik(?:leri|ler)?|içeriği|bilgi(?:yi|leri)|görevi) "
-_TR_HELP = r"(?:yardımcı ola|yardım ede)(?:mem|mıyorum|miyorum|mam)"
-_TR_DO = (
-    r"(?:yerine getir|karşıla|yanıtla|cevapla|cevap ver|yanıt ver|sağla|oluştur|üret|yaz|paylaş|sun|hazırla|ver|destekle)"
-    r"(?:y?[ae]mem|y?[ae]mam|y?[ae]mıyorum|y?[ae]miyorum)"
+# (what it catches, pattern); a capital word in braces stands for its part above.
+_REFUSAL_FORMS = (
+    (
+        "I can't help with that",
+        r"(?:{SORRY}|unfortunately,? )?(?:{AI})?{CANNOT} (?:help|assist)(?: you)? (?:with|in) "
+        r"(?:{REQUEST}|any|anything|creating|writing|making|generating|providing|planning)",
+    ),
+    (
+        "I cannot fulfill your request",
+        r"(?:{SORRY}|unfortunately,? )?(?:{AI})?{CANNOT} (?:fulfill?|comply with) {REQUEST}",
+    ),
+    ("I'm sorry, but I can't do that", r"{SORRY}(?:{AI})?{CANNOT} (?:do|answer|provide|discuss) {REQUEST}(?=[.!]|$)"),
+    (
+        "As an AI language model, I cannot provide",
+        r"(?:{SORRY})?{AI}{CANNOT} (?:provide|generate|create|write|produce|engage in|participate in|discuss|promote|condone)"
+        r"(?![^.!?\n]*\b(?:but|however|though)\b)",
+    ),
+    (
+        "I must decline this request",
+        r"(?:{SORRY})?i (?:must|have to) (?:respectfully |politely )?(?:decline|refuse) (?:this|that|your) request",
+    ),
+    ("Bu konuda yardımcı olamam", r"(?:{ÜZGÜN})?{BU}{KONUDA}{YARDIM}"),
+    ("Üzgünüm, size yardımcı olamam", r"{ÜZGÜN}{YARDIM}"),
+    ("Bu isteği yerine getiremem", r"(?:{ÜZGÜN})?{BU}{İSTEĞİ}{YAPMAM}"),
+    (
+        "Üzgünüm, bunu yapamam",
+        r"(?:çok )?(?:üzgünüm|özür dilerim)[,.]? (?:ama |ancak |fakat )?bunu yapa(?:mam|mıyorum)(?=[.!]|$)",
+    ),
+    (
+        "Bir yapay zeka olarak … yardımcı olamam",
+        r"(?:{ÜZGÜN})?(?:bir )?yapay zek[aâ](?: [a-zçğıöşü]+){0,3} olarak,? (?:[^.!?\n]{0,100} )?(?:{YARDIM}|{YAPMAM})",
+    ),
 )
 
-# (language, what it looks like, pattern)
-_REFUSALS: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
-    (language, example, re.compile(pattern + _END))
-    for language, example, pattern in (
-        ("en", "I can't help with that", rf"(?:{_SORRY_EN}|unfortunately,? )?(?:{_AS_AI_EN})?i ?{_CANNOT} {_HELP_EN}"),
-        ("en", "I cannot fulfill your request", rf"(?:{_SORRY_EN}|unfortunately,? )?(?:{_AS_AI_EN})?i ?{_CANNOT} {_FULFIL_EN}"),
-        ("en", "I'm sorry, but I can't do that", rf"{_SORRY_EN}(?:{_AS_AI_EN})?i ?{_CANNOT} (?:do|answer) (?:that|this)(?=[.!]|$)"),
-        ("en", "As an AI language model, I cannot provide", rf"(?:{_SORRY_EN})?{_AS_AI_EN}i ?{_CANNOT} {_PRODUCE_EN}"),
-        ("en", "I'm sorry, but as an AI I am not able to", rf"{_SORRY_EN}{_AS_AI_EN}i ?{_CANNOT}"),
-        ("en", "I must decline this request", rf"(?:{_SORRY_EN})?i (?:must|have to|need to) (?:respectfully |politely )?(?:decline|refuse) {_THIS_EN} ?request"),
-        ("tr", "Bu konuda yardımcı olamam", rf"(?:{_TR_SORRY})?{_TR_THIS}{_TR_ABOUT}(?:size |sana )?{_TR_HELP}"),
-        ("tr", "Üzgünüm, size yardımcı olamam", rf"{_TR_SORRY}(?:size |sana )?(?:bu konuda )?(?:size |sana )?{_TR_HELP}"),
-        ("tr", "Bu isteği yerine getiremem", rf"(?:{_TR_SORRY})?{_TR_THIS}{_TR_OBJECT}{_TR_DO}"),
-        ("tr", "Üzgünüm, bunu yapamam", rf"(?:çok )?(?:üzgünüm|özür dilerim)[,.]? (?:ama |ancak |fakat )?bunu yapa(?:mam|mıyorum)(?=[.!]|$)"),
-        ("tr", "Bir yapay zeka olarak … yardımcı olamam", rf"(?:{_TR_SORRY})?(?:bir )?yapay zek[aâ](?: [a-zçğıöşü]+){{0,3}} olarak,? (?:[^.!?\n]{{0,100}} )?(?:{_TR_HELP}|{_TR_DO})"),
-    )
-)  # fmt: skip
+
+def _refusal(form: str) -> re.Pattern[str]:
+    for name, part in _REFUSAL_PARTS.items():
+        form = form.replace("{" + name + "}", part)
+    return re.compile(form.replace("ı", "i") + r"(?!\w)")
+
+
+_REFUSALS = tuple(_refusal(form) for _, form in _REFUSAL_FORMS)
 
 
 def is_refusal(text: str) -> bool:
     """Whether the text opens like a model's refusal, in English or Turkish.
 
     Precision comes first: only openings that say outright that this request will not be met. A refusal in a story's
-    dialogue (it begins with a quotation mark), a polite "no" that the prompt asked for ("I cannot attend"), and a long
-    answer after a hedge are not refusals. Some refusals are missed; ``Completion.refusal`` also takes the endpoint's word.
+    dialogue (it begins with a quotation mark), a polite "no" that the prompt asked for ("I cannot attend"), a hedge
+    before an answer ("as an AI I cannot …, but"), and a long answer are none. So some refusals are missed.
     """
     if len(text) > _LONGEST_REFUSAL:
         return False
-    opening = normalise(text[:400])
-    return any(pattern.match(opening) for _, _, pattern in _REFUSALS)
+    opening = normalise(text[:400]).replace("ı", "i")
+    return any(pattern.match(opening) for pattern in _REFUSALS)
 
 
 # Escape sequences whole (CSI, OSC and the other strings with their end, two-character ones), so that no remains show.

@@ -1,0 +1,1 @@
+"""The command line: parse, call a step, render. The only package that prints and reads the environment."""

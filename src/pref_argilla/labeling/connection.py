@@ -51,7 +51,13 @@ class Connection:
     ``requests`` counts the HTTP requests made, the sign-in included.
     """
 
-    def __init__(self, address: ArgillaAddress, *, sleep: Callable[[float], None] = time.sleep, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        address: ArgillaAddress,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         import argilla
 
         self.url = address.url.rstrip("/")
@@ -59,7 +65,9 @@ class Connection:
         self._sleep = sleep
         self._patience = patience
         with translated(self.url):
-            self.sdk: argilla.Argilla = argilla.Argilla(api_url=self.url, api_key=address.api_key, timeout=120, retries=0)
+            self.sdk: argilla.Argilla = argilla.Argilla(
+                api_url=self.url, api_key=address.api_key, timeout=120, retries=0
+            )
         self._http: httpx.Client = self.sdk.http_client
         self._http.event_hooks["request"].append(self._count)
         self.requests = 1

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pref_argilla.errors import ConfigError, LabelingDataError
 from pref_argilla.labeling.connection import Connection, translated
-from pref_argilla.labeling.records import COMMENT_QUESTION, FLAGS_QUESTION, PROMPT_FIELD, RANKING_QUESTION, completion_field, option
+from pref_argilla.labeling.records import (
+    COMMENT_QUESTION,
+    FLAGS_QUESTION,
+    PROMPT_FIELD,
+    RANKING_QUESTION,
+    completion_field,
+    option,
+)
 
 if TYPE_CHECKING:
     import argilla
@@ -77,12 +84,18 @@ WORDS = {
 }
 
 
+def find_workspace(connection: Connection, name: str) -> argilla.Workspace | None:
+    """None if there is none of that name. (Asking the SDK by name warns on stderr about what is not found.)"""
+    with translated(connection.url):
+        return next((workspace for workspace in connection.sdk.workspaces if workspace.name == name), None)
+
+
 def ensure_workspace(connection: Connection, name: str) -> argilla.Workspace:
     """The workspace of that name, created if missing (needs an owner)."""
     import argilla
 
     with translated(connection.url):
-        workspace = connection.sdk.workspaces(name)
+        workspace = find_workspace(connection, name)
         return workspace if workspace is not None else argilla.Workspace(name=name, client=connection.sdk).create()
 
 
@@ -99,7 +112,7 @@ def ensure_dataset(connection: Connection, spec: DatasetSpec) -> str:
         )
     workspace = ensure_workspace(connection, spec.workspace)
     with translated(connection.url):
-        existing = connection.sdk.datasets(spec.name, workspace=workspace)
+        existing = next((dataset for dataset in workspace.datasets if dataset.name == spec.name), None)
     if existing is not None:
         model = connection.request("GET", f"/datasets/{existing.id}")
         if model["status"] == "ready":
@@ -114,28 +127,47 @@ def _create(connection: Connection, workspace: argilla.Workspace, spec: DatasetS
 
     words = WORDS[spec.language]
     sdk = connection.sdk
-    prompt: Any = rg.ChatField if spec.chat else rg.TextField
+    # The SDK names this argument differently for the two kinds of field.
+    prompt = (
+        rg.ChatField(PROMPT_FIELD, title=words.prompt, use_markdown=True, _client=sdk)
+        if spec.chat
+        else rg.TextField(PROMPT_FIELD, title=words.prompt, use_markdown=True, client=sdk)
+    )
     options = [option(slot) for slot in range(spec.slots)]
     questions: list[Any] = [
         rg.RankingQuestion(
-            RANKING_QUESTION, {o: o.upper() for o in options}, title=words.ranking, description=words.ranking_help, client=sdk
+            RANKING_QUESTION,
+            {o: o.upper() for o in options},
+            title=words.ranking,
+            description=words.ranking_help,
+            client=sdk,
         )
     ]
     if spec.flags:
         questions.append(
             rg.MultiLabelQuestion(
-                FLAGS_QUESTION, dict(words.flag_titles), title=words.flags, description=words.flags_help, required=False, client=sdk
+                FLAGS_QUESTION,
+                dict(words.flag_titles),
+                title=words.flags,
+                description=words.flags_help,
+                required=False,
+                client=sdk,
             )
         )
     if spec.comment:
         questions.append(
-            rg.TextQuestion(COMMENT_QUESTION, title=words.comment, description=words.comment_help, required=False, client=sdk)
+            rg.TextQuestion(
+                COMMENT_QUESTION, title=words.comment, description=words.comment_help, required=False, client=sdk
+            )
         )
     settings = rg.Settings(
         guidelines=spec.guidelines or None,
         fields=[
-            prompt(PROMPT_FIELD, title=words.prompt, use_markdown=True, client=sdk),
-            *(rg.TextField(completion_field(s), title=o.upper(), use_markdown=True, client=sdk) for s, o in enumerate(options)),
+            prompt,
+            *(
+                rg.TextField(completion_field(s), title=o.upper(), use_markdown=True, client=sdk)
+                for s, o in enumerate(options)
+            ),
         ],
         questions=questions,
         distribution=rg.TaskDistribution(min_submitted=spec.min_submitted),

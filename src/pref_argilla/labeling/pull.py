@@ -68,7 +68,10 @@ def scan(
             total = int(page["total"])
             for record in page["items"]:
                 # Kept without the fields: a page of long answers is large, and the texts are ours already.
-                records[record["id"]] = {"external_id": record["external_id"], "responses": record.get("responses") or []}
+                records[record["id"]] = {
+                    "external_id": record["external_id"],
+                    "responses": record.get("responses") or [],
+                }
             offset += PAGE_RECORDS
             if on_page is not None:
                 on_page(len(records))

@@ -60,7 +60,9 @@ class Unfit:
     reason: str
 
 
-def record_body(task: Task, prompt: Prompt, completions: Sequence[Completion], *, secret: str, chat: bool) -> RecordBody | Unfit:
+def record_body(
+    task: Task, prompt: Prompt, completions: Sequence[Completion], *, secret: str, chat: bool
+) -> RecordBody | Unfit:
     """``completions`` are the task's, in slot order."""
     if len(completions) != len(task.completion_ids):
         return Unfit(task.id, f"has {len(completions)} of {len(task.completion_ids)} completions")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pref_argilla.errors import LabelingDataError, UsageError
 from pref_argilla.labeling.connection import Connection, translated
-from pref_argilla.labeling.dataset import ensure_workspace
+from pref_argilla.labeling.dataset import ensure_workspace, find_workspace
 
 ROLES = ("annotator", "admin")
 
@@ -37,17 +37,23 @@ def add_members(connection: Connection, workspace_name: str, names: list[str], r
     for name in names:
         # Argilla's own rule, checked before the first user is made.
         if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name):
-            raise UsageError(f"User name {name!r} cannot be used.", cause="It may hold letters a-z, digits, '-', '_' and '.', and begins with a letter or digit.")
+            raise UsageError(
+                f"User name {name!r} cannot be used.",
+                cause="It may hold letters a-z, digits, '-', '_' and '.', and begins with a letter or digit.",
+            )
     workspace = ensure_workspace(connection, workspace_name)
     result: list[NewMember] = []
     with translated(connection.url):
         inside = {user.username for user in workspace.users}
+        known = {user.username: user for user in connection.sdk.users}
         for name in dict.fromkeys(names):
-            user = connection.sdk.users(name)
+            user = known.get(name)
             password: str | None = None
             if user is None:
                 password = secrets.token_urlsafe(12)
-                user = rg.User(username=name, first_name=name, role=role, password=password, client=connection.sdk).create()
+                user = rg.User(
+                    username=name, first_name=name, role=role, password=password, client=connection.sdk
+                ).create()
             if name not in inside:
                 user.add_to_workspace(workspace)
             result.append(NewMember(name, user.role.value, password))
@@ -56,7 +62,7 @@ def add_members(connection: Connection, workspace_name: str, names: list[str], r
 
 def list_members(connection: Connection, workspace_name: str) -> list[Member]:
     with translated(connection.url):
-        workspace = connection.sdk.workspaces(workspace_name)
+        workspace = find_workspace(connection, workspace_name)
         if workspace is None:
             return []
         return [Member(user.username, user.role.value) for user in workspace.users]
@@ -65,7 +71,7 @@ def list_members(connection: Connection, workspace_name: str) -> list[Member]:
 def remove_member(connection: Connection, workspace_name: str, name: str) -> None:
     """Take a user out of the workspace. The user stays: deleting one would delete every ranking they gave."""
     with translated(connection.url):
-        workspace = connection.sdk.workspaces(workspace_name)
+        workspace = find_workspace(connection, workspace_name)
         user = next((u for u in workspace.users if u.username == name), None) if workspace is not None else None
         if workspace is None or user is None:
             raise LabelingDataError(

@@ -19,7 +19,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +37,7 @@ LOGS = ("setup", "redis", "server", "worker")
 MAX_LOG_BYTES = 5_000_000
 # sockaddr_un.sun_path holds 108 bytes with its final NUL on Linux, 104 on macOS.
 MAX_SOCKET_BYTES = 100
+SOCKET_FOLDER_PREFIX = "pref-argilla-"
 COMMAND_WAIT_SECONDS = 300.0
 # Unlike Argilla's 5 s: a push may hold SQLite's write lock for seconds while people's answers wait for it.
 SQLITE_TIMEOUT_SECONDS = 60
@@ -229,7 +230,7 @@ class EmbeddedServer:
             ) from exc
 
     @contextlib.contextmanager
-    def _exclusive(self, progress: Progress):  # type: ignore[no-untyped-def]
+    def _exclusive(self, progress: Progress) -> Iterator[None]:
         with exclusive(
             self._data_dir / "lock",
             wait_seconds=COMMAND_WAIT_SECONDS,
@@ -354,7 +355,7 @@ class EmbeddedServer:
         if len(str(path).encode()) <= MAX_SOCKET_BYTES:
             return path
         # mkdtemp makes a folder of mode 0700 with an unpredictable name.
-        return Path(tempfile.mkdtemp(prefix="pref-argilla-", dir="/tmp")) / "redis.sock"  # noqa: S108
+        return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir="/tmp")) / "redis.sock"
 
     def _tidy(self) -> None:
         scratch = self._data_dir / "tmp"
@@ -405,9 +406,7 @@ class EmbeddedServer:
         return ""
 
     def _running(self, record: _Record, *, already_running: bool) -> RunningServer:
-        return RunningServer(
-            _url(record.host, record.port), record.host, record.port, self._data_dir, already_running
-        )
+        return RunningServer(_url(record.host, record.port), record.host, record.port, self._data_dir, already_running)
 
     def _stop(self, record: _Record, grace_seconds: float = 10.0) -> None:
         # The queue outlives those who use it.
@@ -416,7 +415,7 @@ class EmbeddedServer:
         socket_path = Path(record.socket)
         with contextlib.suppress(FileNotFoundError):
             socket_path.unlink()
-        if socket_path.parent != self._data_dir:
+        if socket_path.parent.name.startswith(SOCKET_FOLDER_PREFIX):
             shutil.rmtree(socket_path.parent, ignore_errors=True)
         shutil.rmtree(self._data_dir / "tmp", ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):

@@ -98,9 +98,7 @@ def find_uv() -> str:
         ) from exc
 
 
-def _make(
-    environment: Path, interpreter: str, lock: Path, uv: str, base_environ: Mapping[str, str], log: Path
-) -> None:
+def _make(environment: Path, interpreter: str, lock: Path, uv: str, base_environ: Mapping[str, str], log: Path) -> None:
     # uv must not take an active virtual environment or a project's settings for ours.
     env = {key: value for key, value in base_environ.items() if key not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
     env["UV_NO_PROGRESS"] = "1"

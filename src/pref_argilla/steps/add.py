@@ -71,7 +71,9 @@ def add_completions(
                 report.refuse(row)
             else:
                 prompts.append(row.prompt)
-                completions.append(replace(row.completion, refusal=row.completion.refusal or is_refusal(row.completion.text)))
+                completions.append(
+                    replace(row.completion, refusal=row.completion.refusal or is_refusal(row.completion.text))
+                )
         report.new_prompts += store.add_prompts(prompts)
         report.new_completions += store.add_completions(completions)
         report.rows += len(batch)

@@ -29,7 +29,8 @@ def plan_answers(store: Store, config: Config, models: Sequence[ModelSpec]) -> P
     """What has to be asked so that every prompt that is no duplicate has K usable completions."""
     if not models:
         raise ConfigError(
-            "No model is configured.", next_step="Add a [[models]] table to pref-argilla.toml, or run 'pref-argilla completions add FILE'."
+            "No model is configured.",
+            next_step="Add a [[models]] table to pref-argilla.toml, or run 'pref-argilla completions add FILE'.",
         )
     duplicates = {row.id for row in store.duplicates()}
     generated = store.generated_completions()
@@ -39,12 +40,10 @@ def plan_answers(store: Store, config: Config, models: Sequence[ModelSpec]) -> P
         if prompt.id in duplicates:
             continue
         prompts.append(prompt)
-        for completion in completions:
-            existing.append(
-                ExistingAnswer(
-                    prompt.id, generated.get(completion.id, ""), completion.sample, defect_of(completion, duplicates) is None
-                )
-            )
+        existing += [
+            ExistingAnswer(prompt.id, generated.get(c.id, ""), c.sample, defect_of(c, duplicates) is None)
+            for c in completions
+        ]
     existing += [
         ExistingAnswer(prompt_id, fingerprint, sample, usable=False, rejected=True)
         for prompt_id, fingerprint, sample, outcome in store.generations()

@@ -11,7 +11,15 @@ from pref_argilla.agreement import Statistic, bootstrap, krippendorff_alpha, lea
 from pref_argilla.config import Config, ExportConfig
 from pref_argilla.dedupe import Duplicate, Method, duplicate_groups
 from pref_argilla.errors import ExportError
-from pref_argilla.exports import AgreementFigure, ExportResult, ExportSummary, PairRow, SourceFigure, row_order, write_export
+from pref_argilla.exports import (
+    AgreementFigure,
+    ExportResult,
+    ExportSummary,
+    PairRow,
+    SourceFigure,
+    row_order,
+    write_export,
+)
 from pref_argilla.pairs import PairSet, Refused, make_pairs
 from pref_argilla.schema import AnnotatorKind, Completion, Pair, Prompt, Ranking, ResponseStatus, Task
 from pref_argilla.splits import split_prompts
@@ -128,7 +136,11 @@ def agreement_figures(found: Preferences, seed: int) -> tuple[AgreementFigure, .
     low = high = None
     if alpha.value is not None:
         interval = bootstrap(
-            labels.labels, labels.prompts, lambda table: krippendorff_alpha(table, "nominal"), seed=seed, samples=BOOTSTRAP_SAMPLES
+            labels.labels,
+            labels.prompts,
+            lambda table: krippendorff_alpha(table, "nominal"),
+            seed=seed,
+            samples=BOOTSTRAP_SAMPLES,
         )
         low, high = interval.low, interval.high
     return (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pref_argilla.config import CONFIG_FILE, LANGUAGES
 from pref_argilla.errors import ConfigError, UsageError
-from pref_argilla.resources import setup_text
+from pref_argilla.resources import setup_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +25,31 @@ def init_project(folder: Path, *, language: str = "en", config_text: str | None 
     config = folder / CONFIG_FILE
     if config.exists():
         raise ConfigError(
-            f"{config} exists already.", cause="The folder is a project.", next_step="Edit it, or choose another folder."
+            f"{config} exists already.",
+            cause="The folder is a project.",
+            next_step="Edit it, or choose another folder.",
         )
     name = _project_name(folder.resolve().name)
-    text = config_text if config_text is not None else setup_text("pref-argilla.toml")
-    text = text.replace('name = "my-project"', f'name = "{name}"').replace('language = "en"', f'language = "{language}"')
+    text = config_text if config_text is not None else setup_file("pref-argilla.toml").read_text(encoding="utf-8")
+    text = text.replace('name = "my-project"', f'name = "{name}"').replace(
+        'language = "en"', f'language = "{language}"'
+    )
     guidelines = folder / "guidelines.md"
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The configuration last: it is what makes the folder a project.
         if not guidelines.exists():
-            guidelines.write_text(setup_text(f"guidelines/{language}.md"), encoding="utf-8")
+            guidelines.write_text(
+                setup_file("guidelines", f"{language}.md").read_text(encoding="utf-8"), encoding="utf-8"
+            )
             written.append(guidelines)
         config.write_text(text, encoding="utf-8")
         written.append(config)
     except OSError as exc:
-        raise ConfigError(f"{folder} cannot be written: {exc.strerror}.", next_step="Choose a folder that you may write to.") from exc
+        raise ConfigError(
+            f"{folder} cannot be written: {exc.strerror}.", next_step="Choose a folder that you may write to."
+        ) from exc
     return NewProject(folder, name, tuple(written))
 
 

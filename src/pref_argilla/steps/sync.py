@@ -136,7 +136,8 @@ def pull(
         raise LabelingDataError(
             f"Argilla has no dataset {dataset.name!r} with the id that this project pushed to.",
             cause="It was deleted there, or the address is another server's.",
-            next_step="Correct [argilla] url; or push again with 'pref-argilla sync push', which makes a new dataset. Rankings already pulled are safe in the store.",
+            next_step="Correct [argilla] url, or run 'pref-argilla sync push': it makes a new dataset. "
+            "Rankings already pulled are safe in the store.",
         ) from exc
     stale = not dataset.scanned_at or now - datetime.fromisoformat(dataset.scanned_at) > FULL_SCAN_EVERY
     if not full and not stale and (mark.last_activity_at, mark.total) == (dataset.last_activity_at, dataset.total):
@@ -158,13 +159,16 @@ def pull(
         else dataset
     )
     store.save_pull(done, annotators, lines)
-    return PullReport(True, seen.complete, seen.records, seen.foreign_records, tuple(lines), seen.unreadable, connection.requests)
+    return PullReport(
+        True, seen.complete, seen.records, seen.foreign_records, tuple(lines), seen.unreadable, connection.requests
+    )
 
 
 def find_dataset(store: Store, config: Config) -> DatasetRow | None:
     """The dataset that the configuration names, if this project has pushed to it."""
     return next(
-        (row for row in reversed(store.datasets()) if (row.workspace, row.name) == (config.workspace, config.dataset)), None
+        (row for row in reversed(store.datasets()) if (row.workspace, row.name) == (config.workspace, config.dataset)),
+        None,
     )
 
 
@@ -200,6 +204,19 @@ def _tasks_with_texts(store: Store) -> list[tuple[Task, Prompt, list[Completion]
     result = []
     for prompt, completions in store.prompts_with_completions():
         by_id = {c.id: c for c in completions}
-        for task in tasks.get(prompt.id, []):
-            result.append((task, prompt, [by_id[c] for c in task.completion_ids if c in by_id]))
+        result += [
+            (task, prompt, [by_id[c] for c in task.completion_ids if c in by_id]) for task in tasks.get(prompt.id, [])
+        ]
     return result
+
+
+def read_guidelines(config: Config) -> str:
+    """The text of ``guidelines.md``; empty where the project has none."""
+    try:
+        return config.guidelines_path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(
+            f"{config.guidelines_path} cannot be read: {exc}.", next_step="Correct or remove it."
+        ) from exc

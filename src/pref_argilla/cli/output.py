@@ -1,0 +1,140 @@
+"""What a command says: data to stdout, talk to stderr; for a person, as one JSON object, or quietly."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pref_argilla.errors import PrefArgillaError
+from pref_argilla.text import strip_controls
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Where no terminal draws a bar (a log file, CI), a line this often says how far it is.
+LINE_EVERY_SECONDS = 10.0
+
+
+class Advance(Protocol):
+    def __call__(self, done: int, total: int | None = None, note: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``as_json`` prints exactly one object at the end and no table; ``quiet`` leaves out talk and bars, never errors."""
+
+    as_json: bool = False
+    quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """Talk: what is going on, what to do next."""
+        if not self.quiet:
+            print(strip_controls(text), file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        print(strip_controls(f"Warning: {text}"), file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """A result for a person."""
+        if not self.as_json:
+            print(strip_controls(text), flush=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A result for a person; columns whose cells are all numbers are set flush right."""
+        if self.as_json:
+            return
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for number, column in enumerate(columns):
+            numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(strip_controls(str(cell))) for cell in row))
+        _console(sys.stdout).print(table)
+
+    def done(self, result: dict[str, Any]) -> None:
+        """The command's result, once, last."""
+        if self.as_json:
+            print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
+
+    def error(self, exc: PrefArgillaError) -> None:
+        parts = [f"Error: {exc.what}", *(part for part in (exc.cause, exc.next_step) if part)]
+        print(strip_controls("\n  ".join(parts)), file=sys.stderr, flush=True)
+        self.done(
+            {"error": {"what": exc.what, "cause": exc.cause, "next_step": exc.next_step, "kind": type(exc).__name__}}
+        )
+
+    @contextmanager
+    def progress(self, description: str, total: int | None = None) -> Iterator[Advance]:
+        """A bar on stderr; call the value with how much is done (and the total, once it is known)."""
+        if self.quiet:
+            yield _ignore
+        elif sys.stderr.isatty():
+            with self._bar(description, total) as advance:
+                yield advance
+        else:
+            yield _Lines(self, description, total)
+
+    @contextmanager
+    def _bar(self, description: str, total: int | None) -> Iterator[Advance]:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        with Progress(*columns, console=_console(sys.stderr)) as bar:
+            task = bar.add_task(description, total=total, note="")
+
+            def advance(done: int, total: int | None = None, note: str = "") -> None:
+                bar.update(task, completed=done, note=strip_controls(note))
+                if total is not None:
+                    bar.update(task, total=total)
+
+            yield advance
+
+
+class _Lines:
+    def __init__(self, output: Output, description: str, total: int | None) -> None:
+        self._output = output
+        self._description = description
+        self._total = total
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int | None = None, note: str = "") -> None:
+        self._total = self._total if total is None else total
+        now = time.monotonic()
+        if now - self._last >= LINE_EVERY_SECONDS:
+            self._last = now
+            of = "" if self._total is None else f" of {self._total}"
+            self._output.say(f"{self._description}: {done}{of} {note}".rstrip())
+
+
+def _ignore(done: int, total: int | None = None, note: str = "") -> None:
+    del done, total, note
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    # A pipe has no width; 100 columns suit a log and a pager.
+    return Console(file=stream, markup=False, highlight=False, emoji=False, width=None if stream.isatty() else 100)

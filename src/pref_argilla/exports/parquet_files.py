@@ -1,0 +1,38 @@
+"""``train.parquet`` and ``test.parquet``, both always there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pref_argilla.exports.arrow_rows import Batches, arrow_schema
+from pref_argilla.exports.rows import SPLITS, Column, Row
+
+
+class ParquetFiles:
+    def __init__(self, folder: Path, columns: Sequence[Column]) -> None:
+        import pyarrow.parquet as pq
+
+        schema = arrow_schema(columns)
+        self._batches = {split: Batches(schema) for split in SPLITS}
+        self._writers = {
+            split: pq.ParquetWriter(folder / f"{split}.parquet", schema, compression="zstd") for split in SPLITS
+        }
+
+    def write(self, split: str, row: Row) -> None:
+        batch = self._batches[split].add(row)
+        if batch is not None:
+            self._writers[split].write_batch(batch)
+
+    def finish(self) -> Mapping[str, str]:
+        for split, writer in self._writers.items():
+            batch = self._batches[split].rest()
+            # datasets cannot read a row group that has no rows; a file without a row group it can.
+            if batch.num_rows:
+                writer.write_batch(batch)
+            writer.close()
+        return {split: f"{split}.parquet" for split in SPLITS}
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
