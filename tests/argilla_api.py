@@ -8,6 +8,10 @@ from typing import Any, Self
 import httpx
 
 
+# A record, the answer's status, and the rank of each option.
+Given = tuple[str, str, dict[str, int] | None]
+
+
 class ApiUser:
     """Signed in with a password, as the UI does it."""
 
@@ -32,7 +36,12 @@ class ApiUser:
         """All records of a dataset that this user may see."""
         found: list[dict[str, Any]] = []
         while True:
-            page = self.call("POST", f"/me/datasets/{dataset_id}/records/search", params={"limit": 500, "offset": len(found)}, json={})
+            page = self.call(
+                "POST",
+                f"/me/datasets/{dataset_id}/records/search",
+                params={"limit": 500, "offset": len(found)},
+                json={},
+            )
             found += [item["record"] for item in page["items"]]
             if not page["items"] or len(found) >= page["total"]:
                 return found
@@ -58,6 +67,18 @@ class ApiUser:
         item = self.call("POST", "/me/responses/bulk", json=body)["items"][0]
         assert item["error"] is None, item
         return str(item["item"]["id"])
+
+    def answer_all(self, given: Sequence[Given]) -> None:
+        """Many answers at once, as the UI's bulk view sends them."""
+        for start in range(0, len(given), 100):
+            items = []
+            for record_id, status, ranks in given[start : start + 100]:
+                values = (
+                    {} if ranks is None else {"ranking": {"value": [{"value": o, "rank": r} for o, r in ranks.items()]}}
+                )
+                items.append({"record_id": record_id, "status": status, "values": values})
+            for item in self.call("POST", "/me/responses/bulk", json={"items": items})["items"]:
+                assert item["error"] is None, item
 
     def withdraw(self, response_id: str) -> None:
         self.call("DELETE", f"/responses/{response_id}")

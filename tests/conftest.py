@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from pref_argilla.server import EmbeddedServer
 from running_argilla import ArgillaServer, free_port
 

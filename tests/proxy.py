@@ -61,7 +61,9 @@ def faulty_wire(target: str) -> Iterator[Wire]:
                 return
             connection = http.client.HTTPConnection(host, port, timeout=120)
             try:
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "accept-encoding")}
+                headers = {
+                    k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "accept-encoding")
+                }
                 try:
                     connection.request(self.command, self.path, body or None, headers)
                     answer = connection.getresponse()

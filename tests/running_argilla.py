@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import httpx
+
 from pref_argilla.server import EmbeddedServer
 
 
@@ -36,7 +37,10 @@ class Api:
     def __init__(self, url: str, api_key: str) -> None:
         self._client = httpx.Client(base_url=f"{url}/api/v1", headers={"X-Argilla-Api-Key": api_key}, timeout=120)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._client.close()
 
     def call(self, method: str, path: str, *, expect: int | None = None, json: Any = None, **options: Any) -> Any:
@@ -89,7 +93,13 @@ class Api:
         return made
 
     def search(
-        self, dataset_id: str, body: dict[str, Any] | None = None, *, mine: bool = False, expect: int | None = None, **params: Any
+        self,
+        dataset_id: str,
+        body: dict[str, Any] | None = None,
+        *,
+        mine: bool = False,
+        expect: int | None = None,
+        **params: Any,
     ) -> Any:
         prefix = "/me" if mine else ""
         path = f"{prefix}/datasets/{dataset_id}/records/search"

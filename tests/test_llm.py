@@ -160,7 +160,7 @@ def test_nobody_listens(spec: ModelSpec) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     # on_lost says no: were it asked, there would be one attempt only.
-    with pytest.raises(ModelUnavailableError, match="2 attempts.* no connection") as caught:
+    with pytest.raises(ModelUnavailableError, match=r"2 attempts.* no connection") as caught:
         ask(replace(spec, base_url=f"http://127.0.0.1:{port}/v1", retries=1), on_lost=lambda: False)
     assert f"127.0.0.1:{port}" in str(caught.value)
 

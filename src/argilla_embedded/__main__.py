@@ -15,8 +15,8 @@ from pathlib import Path
 def prepare(credentials: Path) -> None:
     """Migrate the database, install the search engine's change log and make the owner what ``credentials`` says."""
     import argilla_server
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # type: ignore[import-not-found, unused-ignore]
+    from alembic.config import Config  # type: ignore[import-not-found, unused-ignore]
     from argilla_server.settings import settings
 
     from argilla_embedded.database import database_file, derived_file, install
@@ -62,15 +62,15 @@ def serve(host: str, port: int, credentials: Path) -> None:
     uvicorn.run("argilla_server:app", host=host, port=port, access_log=False, timeout_graceful_shutdown=5)
 
 
-def work() -> None:
+def work(name: str | None) -> None:
     import argilla_server.jobs  # noqa: F401
     from argilla_server.jobs.queues import DEFAULT_QUEUE, HIGH_QUEUE, REDIS_CONNECTION
-    from rq import Worker
+    from rq import Worker  # type: ignore[import-not-found, unused-ignore]
 
     import argilla_embedded.engine  # noqa: F401  registers the search engine
 
     # Webhooks that failed are tried again later, which needs the scheduler.
-    Worker([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION).work(with_scheduler=True)
+    Worker([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION, name=name).work(with_scheduler=True)
 
 
 def main(arguments: list[str]) -> None:
@@ -82,14 +82,14 @@ def main(arguments: list[str]) -> None:
         if name == "serve":
             command.add_argument("--host", default="127.0.0.1")
             command.add_argument("--port", type=int, default=6900)
-    commands.add_parser("worker")
+    commands.add_parser("worker").add_argument("--name")
     options = parser.parse_args(arguments)
     if options.command == "prepare":
         prepare(options.credentials)
     elif options.command == "serve":
         serve(options.host, options.port, options.credentials)
     else:
-        work()
+        work(options.name)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,9 @@ def json_values(scope: Scope) -> tuple[Sql, Kind]:
     """
     if isinstance(scope, MetadataScope):
         if scope.kind is Kind.KEYWORD:
-            return Sql(f"FROM json_each(r.metadata) m, json_each({_listed('m')}) v WHERE m.key = ?", (scope.name,)), scope.kind
+            return Sql(
+                f"FROM json_each(r.metadata) m, json_each({_listed('m')}) v WHERE m.key = ?", (scope.name,)
+            ), scope.kind
         return Sql("FROM json_each(r.metadata) v WHERE v.key = ?", (scope.name,)), scope.kind
     if isinstance(scope, SuggestionScope):
         kinds = {"value": scope.kind, "score": Kind.NUMBER, "agent": Kind.KEYWORD, "type": Kind.KEYWORD}

@@ -48,7 +48,7 @@ _KINDS = {
 
 
 @base.SearchEngine.register(ENGINE_NAME)
-class SqlSearchEngine(base.SearchEngine):
+class SqlSearchEngine(base.SearchEngine):  # type: ignore[misc]  # the server's types are not here to check
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
@@ -153,7 +153,7 @@ class SqlSearchEngine(base.SearchEngine):
     ) -> base.SearchResponses:
         if bool(value) == bool(record):
             raise ValueError("Must provide either vector value or record to compute the similarity search")
-        wanted = value or record.vector_value_by_vector_settings(vector_settings)
+        wanted = value if record is None else record.vector_value_by_vector_settings(vector_settings)
         if not wanted:
             raise ValueError("Cannot find a vector value to apply with provided info")
         if len(wanted) != vector_settings.dimensions:
@@ -219,15 +219,13 @@ class _Schema:
     def text(self, query: base.TextQuery | str | None) -> Text | None:
         if query is None:
             return None
-        if isinstance(query, str):
-            query = base.TextQuery(q=query)
-        if query.field and query.field not in self._names:
-            raise ValueError(f"Field {query.field} not found in dataset {self._dataset.id}")
-        fields = self._fields
-        if query.field and query.field not in {field.name for field in fields}:
+        words, name = (query, None) if isinstance(query, str) else (query.q, query.field)
+        if name and name not in self._names:
+            raise ValueError(f"Field {name} not found in dataset {self._dataset.id}")
+        if name and name not in {field.name for field in self._fields}:
             # An image holds no text, so nothing in it can match.
-            return Text(query.q, ())
-        return Text(query.q, fields, query.field or None)
+            return Text(words, ())
+        return Text(words, self._fields, name or None)
 
     def filter(self, filter: base.Filter | None) -> sql.Filter | None:
         if filter is None:

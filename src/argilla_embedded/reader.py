@@ -317,4 +317,3 @@ def _cosine_scores(vector: Vector, blobs: Sequence[bytes]) -> tuple[np.ndarray, 
     kept = np.flatnonzero(lengths > 0.0)
     cosine = np.clip(matrix[kept] @ query / (lengths[kept] * length), -1.0, 1.0)
     return (1.0 + (-cosine if vector.least else cosine)) / 2.0, kept
-

@@ -255,10 +255,12 @@ def davidson(wins: ArrayLike, ties: ArrayLike, l2: float = 0.1) -> Davidson:
         )
         # Strengths have no scale of their own: the least-norm step leaves their mean where it is.
         step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        if float(np.abs(step).max()) < 1e-10:
+        if float(np.abs(step).max()) < 1e-9:
             break
+        # Halve a step that overshoots; near the maximum the objective is flat to the last bits.
         length = 1.0
-        while (next_value := objective(theta + length * step)) < value and length > 1e-8:
+        floor = value - 1e-12 * (1 + abs(value))
+        while (next_value := objective(theta + length * step)) < floor and length > 1e-8:
             length /= 2
         theta, value = theta + length * step, next_value
     else:

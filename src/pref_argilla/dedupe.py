@@ -110,7 +110,7 @@ class RememberingEncoder:
         distinct = dict(zip(keys, texts, strict=True))
         known = dict(self.load(self.name, list(distinct)))
         # Batches of like length waste no padding.
-        missing = sorted((key for key in distinct if key not in known), key=lambda key: (len(distinct[key]), key))
+        missing = sorted((key for key in distinct if key not in known), key=lambda key: len(distinct[key]))
         total = len(distinct)
         if progress:
             progress(total - len(missing), total)

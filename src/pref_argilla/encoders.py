@@ -7,10 +7,10 @@ the square root of its word pieces, scaled to length 1. The rotation makes diffe
 cosine of two long texts is about the mean of the cosines of their first, second, … windows. A plain mean would not do:
 over many windows it tends to the topic, and texts that share only half their words come to 0.99.
 
-MiniLM is trained on English. Of Turkish it sees the words more than the meaning: a reworded question has a cosine of
-0.83 to 0.998, two different questions of one shape up to 0.946; and it knows no emoji. For mostly Turkish data take a multilingual model, such as
-``sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2``, ``intfloat/multilingual-e5-small`` or ``BAAI/bge-m3``, and
-choose the threshold anew: the defaults in ``dedupe`` are MiniLM's.
+MiniLM is trained on English. Of Turkish it sees the words more than the meaning: a reworded question has a cosine of 0.83
+to 0.998, two different questions of one shape up to 0.946; and it knows no emoji. For mostly Turkish data take a
+multilingual model, such as ``sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2``,
+``intfloat/multilingual-e5-small`` or ``BAAI/bge-m3``, and choose the threshold anew: those in ``dedupe`` are MiniLM's.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def load_encoder(name: str = DEFAULT_ENCODER, *, device: str = "cpu") -> Encoder
             next_step=f"{_INSTALL}, or deduplicate without an encoder.",
         ) from exc
     except Exception as exc:
+        # torch, transformers and the Hub's client raise dozens of unrelated types here; the cause keeps their words.
         raise EncoderError(
             f"The encoder {name!r} cannot be loaded.",
             cause=f"It is no sentence-transformers model, or the Hugging Face Hub was not reached ({_first_line(exc)}).",

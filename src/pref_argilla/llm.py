@@ -161,22 +161,26 @@ class LanguageModel:
         Raises ModelAccessError, RequestRejectedError or ModelUnavailableError as the table above says.
         """
         conversation = self.spec.conversation(messages)
+        fault = _Fault("it was stopped before it was asked")
         failures = forgiven = 0
         while True:
             await self._wait_for_the_endpoint(stop)
+            if stop is not None and stop.is_set():
+                raise self._unavailable(fault, failures + forgiven)
             outcome = await self._attempt(conversation, sample, idempotency_key)
             if isinstance(outcome, Answer):
                 return outcome
-            may_go_on = on_lost() if outcome.lost and on_lost is not None else True
-            if outcome.forgiven:
+            fault = outcome
+            may_go_on = on_lost() if fault.lost and on_lost is not None else True
+            if fault.forgiven:
                 forgiven += 1
             else:
                 failures += 1
             enough = failures > self.spec.retries or forgiven > MOST_RATE_LIMITS
-            too_long = outcome.wait is not None and outcome.wait > LONGEST_RETRY_AFTER
-            if enough or too_long or not may_go_on or (stop is not None and stop.is_set()):
-                raise self._unavailable(outcome, failures + forgiven)
-            await self._pause(outcome, failures + forgiven, stop)
+            too_long = fault.wait is not None and fault.wait > LONGEST_RETRY_AFTER
+            if enough or too_long or not may_go_on:
+                raise self._unavailable(fault, failures + forgiven)
+            await self._pause(fault, failures + forgiven, stop)
 
     async def _attempt(self, conversation: Sequence[Message], sample: int, idempotency_key: str) -> Answer | _Fault:
         import openai

@@ -99,6 +99,9 @@ class PairSet:
 
 _DEFAULT = PairOptions()
 
+# A threshold written as 0.333333333 is reached by one third; and sums of weights round.
+_TOLERANCE = 1e-9
+
 
 def make_pairs(
     tasks: Iterable[Task],
@@ -303,7 +306,7 @@ def _pair(
         rejected_origin=rejected.origin,
         strategy=options.strategy.value,
         rank_gap=ranks[worse] - ranks[better],
-        margin=round((weighted[1] - weighted[-1]) / total, 9) if total else 0.0,
+        margin=(weighted[1] - weighted[-1]) / total if total else 0.0,
         annotators=count,
         votes_for=votes[1],
         votes_against=votes[-1],
@@ -345,11 +348,11 @@ def _objection(
         return Reason.NEAR_DUPLICATE
     if pair.annotators < options.min_annotators:
         return Reason.TOO_FEW_ANNOTATORS
-    if pair.margin < 0:
+    if pair.margin < -_TOLERANCE:
         return Reason.LOSES_DIRECTLY
-    if pair.margin < options.min_margin:
+    if pair.margin < options.min_margin - _TOLERANCE:
         return Reason.LOW_MARGIN
-    if pair.agreement < options.min_agreement:
+    if pair.agreement < options.min_agreement - _TOLERANCE:
         return Reason.LOW_AGREEMENT
     return None
 

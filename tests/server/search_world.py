@@ -148,7 +148,10 @@ def _record(number: int, chance: random.Random, users: list[str], question_ids: 
         "fields": fields,
         "metadata": metadata,
         "suggestions": [
-            {"question_id": question_ids[name], **{key: value for key, value in suggestion.items() if value is not None}}
+            {
+                "question_id": question_ids[name],
+                **{key: value for key, value in suggestion.items() if value is not None},
+            }
             for name, suggestion in suggestions.items()
         ],
         "responses": [{"user_id": user, **response} for user, response in responses.items()],
@@ -225,7 +228,7 @@ def bm25(records: list[Record], means: dict[str, Any], names: list[str]) -> dict
     lengths = {record.id: sum(_length(parts) for parts in record.words.values()) for record in records}
     average = sum(lengths.values()) / len(records)
     scores: dict[str, float] = {}
-    for kind, value in dict((repr(leaf), leaf) for leaf in leaves(means)).values():
+    for kind, value in {repr(leaf): leaf for leaf in leaves(means)}.values():
         counts = {
             record.id: sum(_occurrences(part, kind, value) for name in names for part in record.words.get(name, []))
             for record in records
@@ -276,14 +279,14 @@ def scope_values(record: Record, scope: dict[str, Any], user: str | None) -> lis
         return [] if value is None else [value]
     if scope["entity"] == "metadata":
         return _several(record.metadata.get(scope["metadata_property"]))
-    question = scope.get("question")
+    question: str = scope.get("question", "")
     if scope["entity"] == "suggestion":
         prop = scope.get("property", "value")
         if prop == "value" and question in {"rank", "comment"}:
             return []
         return _several(record.suggestions.get(question, {}).get(prop))
     found = [response for who, response in record.responses.items() if user in {None, who}]
-    if question is None:
+    if not question:
         return [response["status"] for response in found]
     if question in {"rank", "comment"}:
         return []

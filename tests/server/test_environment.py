@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from pref_argilla.errors import ServerError
 from pref_argilla.resources import setup_file
 from pref_argilla.server import environment as module

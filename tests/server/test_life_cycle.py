@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from pref_argilla.errors import ServerError
 from pref_argilla.server import EmbeddedServer, RunningServer, ServerState
 from running_argilla import Api, ArgillaServer, free_port
@@ -30,11 +31,14 @@ RATING = {"type": "rating", "options": [{"value": value} for value in range(1, 6
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:
-    """Every process that was started for the server in ``data_dir``, found without its records."""
+    """Every process that was started for the server in ``data_dir``, found without its records.
+
+    All of them work in that folder; Redis overwrites the environment it was given.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("ARGILLA_HOME_PATH") == str(data_dir) and process.status() != "zombie":
+            if Path(process.cwd()).is_relative_to(data_dir) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
@@ -140,19 +144,19 @@ def test_the_owner_signs_in_with_the_password(argilla_server: ArgillaServer) -> 
 
 
 def test_the_worker_recounts_when_fewer_answers_are_wanted(argilla_server: ArgillaServer) -> None:
-    api = Api(argilla_server.url, argilla_server.api_key)
-    workspace = api.new_workspace()
-    user = api.new_annotator(workspace)
-    dataset = api.new_dataset(workspace, fields={"text": TEXT}, questions={"score": RATING}, min_submitted=2)
-    response = {"user_id": user.id, "status": "submitted", "values": {"score": {"value": 3}}}
-    api.add_records(dataset, [{"fields": {"text": "one"}, "responses": [response]}])
+    with Api(argilla_server.url, argilla_server.api_key) as api:
+        workspace = api.new_workspace()
+        user = api.new_annotator(workspace)
+        dataset = api.new_dataset(workspace, fields={"text": TEXT}, questions={"score": RATING}, min_submitted=2)
+        response = {"user_id": user.id, "status": "submitted", "values": {"score": {"value": 3}}}
+        api.add_records(dataset, [{"fields": {"text": "one"}, "responses": [response]}])
 
-    def completed() -> int:
-        return int(api.call("GET", f"/datasets/{dataset}/progress")["completed"])
+        def completed() -> int:
+            return int(api.call("GET", f"/datasets/{dataset}/progress")["completed"])
 
-    assert completed() == 0
-    api.call("PATCH", f"/datasets/{dataset}", json={"distribution": {"strategy": "overlap", "min_submitted": 1}})
-    wait_until(lambda: completed() == 1)
+        assert completed() == 0
+        api.call("PATCH", f"/datasets/{dataset}", json={"distribution": {"strategy": "overlap", "min_submitted": 1}})
+        wait_until(lambda: completed() == 1)
 
 
 def test_the_servers_processes_get_nothing_they_need_not(tmp_path: Path, server_environments: Path) -> None:
@@ -160,8 +164,9 @@ def test_the_servers_processes_get_nothing_they_need_not(tmp_path: Path, server_
     server = EmbeddedServer(tmp_path / "server", server_environments, base_environ=environ)
     server.up(port=free_port())
     try:
-        for process in processes_of(server.data_dir):
-            seen = process.environ()
+        [_, *others] = server.status().processes
+        for process in others:
+            seen = psutil.Process(process.pid).environ()
             assert "OPENAI_API_KEY" not in seen
             assert seen["ARGILLA_ENABLE_TELEMETRY"] == "false"
             assert seen["HF_HUB_DISABLE_TELEMETRY"] == "1"
@@ -194,12 +199,14 @@ def test_everything_survives_kill_9_of_everything(tmp_path: Path, server_environ
         assert socket_folder != data_dir
         assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
         keys = server.credentials()
-        api = Api(first.url, keys.api_key)
-        workspace = api.new_workspace()
-        user = api.new_annotator(workspace)
-        dataset = api.new_dataset(workspace, fields={"text": TEXT}, questions={"score": RATING})
-        made = api.add_records(dataset, [{"fields": {"text": f"elma {n}"}, "external_id": f"r{n}"} for n in range(20)])
-        assert len(api.find(dataset, "elma")) == 20
+        with Api(first.url, keys.api_key) as api:
+            workspace = api.new_workspace()
+            user = api.new_annotator(workspace)
+            dataset = api.new_dataset(workspace, fields={"text": TEXT}, questions={"score": RATING})
+            made = api.add_records(
+                dataset, [{"fields": {"text": f"elma {n}"}, "external_id": f"r{n}"} for n in range(20)]
+            )
+            assert len(api.find(dataset, "elma")) == 20
         form = {"username": user.username, "password": user.password}
         token = httpx.post(f"{first.url}/api/v1/token", data=form).json()["access_token"]
         signed_in = {"Authorization": f"Bearer {token}"}
@@ -214,13 +221,13 @@ def test_everything_survives_kill_9_of_everything(tmp_path: Path, server_environ
         assert not second.already_running
         assert not socket_folder.exists()
         assert server.credentials() == keys
-        api = Api(second.url, keys.api_key)
         assert httpx.get(f"{second.url}/api/v1/me", headers=signed_in).json()["username"] == user.username
-        records = api.call("GET", f"/datasets/{dataset}/records", params={"include": "responses"})
-        assert records["total"] == 20
-        assert [r["external_id"] for r in records["items"] if r["responses"]] == ["r3"]
-        assert set(api.find(dataset, "elma")) == {f"r{n}" for n in range(20)}
-        assert api.call("GET", f"/datasets/{dataset}/progress")["completed"] == 1
+        with Api(second.url, keys.api_key) as api:
+            records = api.call("GET", f"/datasets/{dataset}/records", params={"include": "responses"})
+            assert records["total"] == 20
+            assert [r["external_id"] for r in records["items"] if r["responses"]] == ["r3"]
+            assert set(api.find(dataset, "elma")) == {f"r{n}" for n in range(20)}
+            assert api.call("GET", f"/datasets/{dataset}/progress")["completed"] == 1
 
         _lost_credentials(server, keys.api_key)
     finally:
@@ -424,5 +431,3 @@ def test_without_the_extra(data_dir: Path, server_environments: Path, monkeypatc
         make(data_dir, server_environments).up(port=free_port())
     assert "pip install 'pref-argilla[server]'" in caught.value.next_step
     assert not data_dir.exists()
-
-

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from running_argilla import Annotator, Api, ArgillaServer
 from server.search_world import (
     DIMENSIONS,
@@ -50,7 +52,12 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def loaded(argilla_server: ArgillaServer) -> Iterator[Loaded]:
-    owner = Api(argilla_server.url, argilla_server.api_key)
+    with ExitStack() as stack:
+        yield _load(argilla_server, stack)
+
+
+def _load(argilla_server: ArgillaServer, stack: ExitStack) -> Loaded:
+    owner = stack.enter_context(Api(argilla_server.url, argilla_server.api_key))
     workspace = owner.new_workspace()
     annotators = [owner.new_annotator(workspace) for _ in range(3)]
     dataset = owner.new_dataset(workspace, fields=FIELDS, questions=QUESTIONS, min_submitted=2)
@@ -74,10 +81,8 @@ def loaded(argilla_server: ArgillaServer) -> Iterator[Loaded]:
         record.status = item["status"]
     apis = {"owner": owner}
     for number, annotator in enumerate(annotators):
-        apis[f"annotator{number}"] = Api(argilla_server.url, annotator.api_key)
-    yield Loaded(world, dataset, owner, annotators, apis)
-    for api in apis.values():
-        api.close()
+        apis[f"annotator{number}"] = stack.enter_context(Api(argilla_server.url, annotator.api_key))
+    return Loaded(world, dataset, owner, annotators, apis)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -241,7 +246,11 @@ def test_progress_of_the_dataset(loaded: Loaded) -> None:
 
 def test_progress_of_a_user(loaded: Loaded) -> None:
     for number, annotator in enumerate(loaded.annotators):
-        given = [record.responses[annotator.id]["status"] for record in loaded.world.records if annotator.id in record.responses]
+        given = [
+            record.responses[annotator.id]["status"]
+            for record in loaded.world.records
+            if annotator.id in record.responses
+        ]
         progress = loaded.apis[f"annotator{number}"].call("GET", f"/me/datasets/{loaded.dataset_id}/metrics")
         expected = {status: given.count(status) for status in ("submitted", "draft", "discarded")}
         assert progress["responses"] == {"total": 1000, "pending": 1000 - len(given), **expected}

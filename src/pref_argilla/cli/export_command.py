@@ -43,6 +43,7 @@ def export(
     """Write the preference pairs with their provenance, split by prompt, and a dataset card."""
     from pref_argilla.config import load_config
     from pref_argilla.errors import UsageError
+    from pref_argilla.exports import FORMATS
     from pref_argilla.pairs import Strategy
     from pref_argilla.steps.pairing import export_pairs
     from pref_argilla.store import Store
@@ -52,6 +53,8 @@ def export(
     base = config.export
     if strategy is not None and strategy not in list(Strategy):
         raise UsageError(f"Strategy {strategy!r} is not known.", next_step=f"Use one of: {', '.join(Strategy)}.")
+    if format_name not in FORMATS:
+        raise UsageError(f"Format {format_name!r} is not known.", next_step=f"Use one of: {', '.join(FORMATS)}.")
     pairs = replace(
         base.pairs,
         strategy=base.pairs.strategy if strategy is None else Strategy(strategy),

@@ -18,6 +18,7 @@ _SIZES = (
     (10_000_000, "1M<n<10M"),
 )
 _TAGS = ("preference-data", "dpo", "rlhf", "argilla", "pref-argilla")
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$])")
 
 
@@ -228,7 +229,10 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)
+    """As YAML's double-quoted text: JSON's, but YAML takes characters beyond U+FFFF only as they are, and has more that
+    must be escaped.
+    """
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,12 +34,14 @@ class JsonlFiles:
         self._folder = folder
         self._columns = columns
         self._files: dict[str, BinaryIO] = {}
+        self._open = ExitStack()
         self._dates: dict[str, set[str]] = {}
 
     def write(self, split: str, row: Row) -> None:
         file = self._files.get(split)
         if file is None:
-            file = self._files[split] = (self._folder / f"{split}.jsonl").open("wb")
+            file = self._open.enter_context((self._folder / f"{split}.jsonl").open("wb"))
+            self._files[split] = file
             self._dates[split] = {column.name for column in self._columns}
         file.write(json_line(row))
         if self._dates[split]:
@@ -57,8 +60,7 @@ class JsonlFiles:
         return {split: f"{split}.jsonl" for split in sorted(self._files, reverse=True)}
 
     def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+        self._open.close()
 
 
 def _all_dates(value: object) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from pref_argilla.exports.arrow_rows import Batches, arrow_schema
 from pref_argilla.exports.rows import SPLITS, Column, Row
@@ -15,9 +17,11 @@ class ParquetFiles:
 
         schema = arrow_schema(columns)
         self._batches = {split: Batches(schema) for split in SPLITS}
-        self._writers = {
-            split: pq.ParquetWriter(folder / f"{split}.parquet", schema, compression="zstd") for split in SPLITS
-        }
+        self._open = ExitStack()
+        self._writers: dict[str, Any] = {}
+        for split in SPLITS:
+            writer = pq.ParquetWriter(folder / f"{split}.parquet", schema, compression="zstd")
+            self._writers[split] = self._open.enter_context(writer)
 
     def write(self, split: str, row: Row) -> None:
         batch = self._batches[split].add(row)
@@ -30,9 +34,8 @@ class ParquetFiles:
             # datasets cannot read a row group that has no rows; a file without a row group it can.
             if batch.num_rows:
                 writer.write_batch(batch)
-            writer.close()
+        self.close()
         return {split: f"{split}.parquet" for split in SPLITS}
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        self._open.close()

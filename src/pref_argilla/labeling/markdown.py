@@ -230,9 +230,10 @@ def _top_level(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes the blocks of one text; counts its formulas."""
+    """Writes the blocks of one text; counts its formulas, and the items of each list that is open."""
 
     formulas: int = 0
+    numbers: list[int] = field(default_factory=list)
 
     def write(self, block: Sequence[Token], lines: Sequence[str]) -> str:
         first = block[0]
@@ -276,7 +277,14 @@ class _Writer:
         if token.hidden:
             return []
         if kind == "list_item_open":
-            return [_tag(_item(token))]
+            self.numbers[-1] += 1
+            return [_tag(_item(token, self.numbers[-1]))]
+        if kind in ("ordered_list_open", "bullet_list_open"):
+            start = int(token.attrs.get("start", 1))
+            self.numbers.append(start - 1)
+            return [_tag(f"<{token.tag}>" if start == 1 else f'<{token.tag} start="{start}">')]
+        if kind in ("ordered_list_close", "bullet_list_close"):
+            self.numbers.pop()
         if kind == "table_open":
             return [_tag('<table border="1" cellpadding="6" cellspacing="0">')]
         if token.nesting == -1:
@@ -321,14 +329,16 @@ def _tag(value: str) -> _Piece:
     return _Piece(_Kind.TAG, value)
 
 
-def _item(token: Token) -> str:
-    marker = f"{token.info}{token.markup}"
-    if token.markup in "-*" and not token.info:
+def _item(token: Token, number: int) -> str:
+    """``number`` is what the page will count. Other markers ("1)", "01.", "+") are shown as they were written.
+
+    Not by ``value``: Chromium's layout is quadratic in the number of items that have one.
+    """
+    if token.info == str(number) and token.markup == ".":
         return "<li>"
-    if token.markup == "." and token.info == str(int(token.info)):
-        return f'<li value="{token.info}">'
-    # "1)", "01." and "+" are shown as they were written.
-    return f"<li style=\"list-style-type:'{marker} '\">"
+    if not token.info and token.markup in "-*":
+        return "<li>"
+    return f"<li style=\"list-style-type:'{token.info}{token.markup} '\">"
 
 
 def _label(info: str) -> list[_Piece]:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from secrets import token_hex
 
 from pref_argilla.errors import ServerError
 from pref_argilla.resources import embedded_code, setup_file
@@ -266,8 +267,10 @@ class EmbeddedServer:
             progress("Starting the server and its worker")
             serve = ["serve", "--credentials", str(self._credentials_file()), "--host", host, "--port", str(port)]
             record = self._spawn(record, "server", [python, "-m", "argilla_embedded", *serve], env)
-            record = self._spawn(record, "worker", [python, "-m", "argilla_embedded", "worker"], env)
+            worker = f"worker-{token_hex(4)}"
+            record = self._spawn(record, "worker", [python, "-m", "argilla_embedded", "worker", "--name", worker], env)
             self._wait(record, lambda: _web_answers(host, port), deadline)
+            self._wait(record, lambda: _works(socket_path, worker), deadline)
         except BaseException:
             self._stop(self._read_record() or record)
             raise
@@ -428,14 +431,24 @@ def _url(host: str, port: int) -> str:
 
 
 def _redis_answers(path: Path) -> bool:
+    return _ask_redis(path, "PING") == "+PONG"
+
+
+def _works(path: Path, worker: str) -> bool:
+    """Whether the worker of that name has told Redis that it is there."""
+    return _ask_redis(path, f"SISMEMBER rq:workers rq:worker:{worker}") == ":1"
+
+
+def _ask_redis(path: Path, command: str) -> str:
+    """The first line of Redis's answer, or "" if there is none."""
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(2)
             client.connect(str(path))
-            client.sendall(b"PING\r\n")
-            return client.recv(16).startswith(b"+PONG")
+            client.sendall(f"{command}\r\n".encode())
+            return client.recv(256).decode("utf-8", "replace").split("\r\n")[0]
     except OSError:
-        return False
+        return ""
 
 
 def _web_answers(host: str, port: int) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -118,7 +117,7 @@ def _make(environment: Path, interpreter: str, lock: Path, uv: str, base_environ
     marker = environment / MARKER
     partial = marker.with_suffix(".partial")
     partial.write_text(json.dumps({"python": interpreter, "lock": lock.name}) + "\n", encoding="utf-8")
-    os.replace(partial, marker)
+    partial.replace(marker)
 
 
 def _run(command: Sequence[str], env: Mapping[str, str], log: Path, what: str) -> None:
