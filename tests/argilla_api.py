@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
-import httpx
-
+from running_argilla import Api
 
 # A record, the answer's status, and the rank of each option.
 Given = tuple[str, str, dict[str, int] | None]
 
 
-class ApiUser:
+class ApiUser(Api):
     """Signed in with a password, as the UI does it."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
-        self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=60)
+        super().__init__(url, "")
         answer = self._client.post("/token", data={"username": username, "password": password})
         answer.raise_for_status()
+        del self._client.headers["X-Argilla-Api-Key"]
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def call(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = self._client.request(method, path, **arguments)
-        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
 
     def records(self, dataset_id: str) -> list[dict[str, Any]]:
         """All records of a dataset that this user may see."""

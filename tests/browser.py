@@ -144,7 +144,7 @@ class Annotator:
 
     def next_record(self) -> None:
         before = self.record_id
-        self.page.locator(".pagination__button--next, button[data-title*=Next]").first.click()
+        self.page.locator(".pagination__button[aria-label^=Next]").click()
         self._wait_until_left(before)
 
     @property

@@ -5,7 +5,7 @@ without a word; two long answers with the same beginning would be "duplicates". 
 that size, at white space. Its vector is the sum of the windows' vectors, the j-th rotated by j places and weighted by
 the square root of its word pieces, scaled to length 1. The rotation makes different positions all but orthogonal, so the
 cosine of two long texts is about the mean of the cosines of their first, second, … windows. A plain mean would not do:
-over many windows it tends to the topic, and texts that share only half their words come to 0.99.
+over many windows it tends to the topic, and texts of the same words of which only half are the same passages come to 0.99.
 
 MiniLM is trained on English. Of Turkish it sees the words more than the meaning: a reworded question has a cosine of 0.83
 to 0.998, two different questions of one shape up to 0.946; and it knows no emoji. For mostly Turkish data take a

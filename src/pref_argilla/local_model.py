@@ -55,8 +55,10 @@ def local_model(
 ) -> Iterator[LocalModel]:
     """Runs the model in a process of its own until the block ends, or this process does.
 
-    ``threads`` None takes every core that this process may use. ``slots`` answers are written at once, each with
-    ``context`` tokens for prompt and answer: four slots write a third more tokens a second than one on two cores.
+    ``threads`` None leaves one core to others: llama.cpp's threads wait for one another by spinning, so that on two cores
+    of which another program takes one, two threads wrote 3 tokens a second and one thread 50 (undisturbed: 190 and 105).
+    ``slots`` answers are written at once, each with ``context`` tokens for prompt and answer; four write a quarter more
+    tokens a second than one.
     ``log`` gets llama.cpp's errors. ``timeout`` is in seconds until it answers.
 
     Raises ModelError where a package is missing, or the model does not start.
@@ -72,7 +74,7 @@ def local_model(
         "name": MODEL_NAME,
         "slots": slots,
         "context": context,
-        "threads": threads or len(os.sched_getaffinity(0)),
+        "threads": threads or max(1, len(os.sched_getaffinity(0)) - 1),
     }
     child = Path(__file__).with_name("local_model_process.py")
     with log.open("a+b") if log is not None else tempfile.TemporaryFile() as said:

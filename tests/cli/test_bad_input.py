@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import free_port
-from project import Project, Result
 
 from pref_argilla.store import Store
+from project import Project, Result
+from running_argilla import free_port
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from argilla_api import ApiUser
-from conftest import ArgillaServer, free_port
-from project import Project
-from proxy import FAULTS, Wire, faulty_wire
 
+from argilla_api import ApiUser
 from pref_argilla.server import EmbeddedServer
 from pref_argilla.store import Store
+from project import Project
+from proxy import FAULTS, Wire, faulty_wire
+from running_argilla import ArgillaServer, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -91,8 +91,6 @@ def test_a_record_that_the_server_never_takes_is_named_and_the_rest_goes_through
     tmp_path: Path, argilla_server: ArgillaServer
 ) -> None:
     """A discarded answer posted without values poisons its record: upserts of it fail with 500 from then on."""
-    import httpx
-
     project = make_project(tmp_path / "poison", "poison-test", argilla_server.url, argilla_server.api_key, tasks=9)
     pushed = project.ok("sync", "push")
     member = project.ok("team", "add", "poisoner")["members"][0]
@@ -106,7 +104,6 @@ def test_a_record_that_the_server_never_takes_is_named_and_the_rest_goes_through
     assert result.code == 3, result.err
     assert result.json["pushed"] == 8
     assert len(result.json["not_sent"]) == 1 and "Argilla refused it" in result.json["not_sent"][0]["reason"]
-    del httpx
 
 
 def test_argilla_restarts_in_the_middle_of_push_and_pull(tmp_path: Path, server_environments: Path) -> None:

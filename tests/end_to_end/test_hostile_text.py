@@ -18,7 +18,7 @@ from pref_argilla.labeling import markdown
 from pref_argilla.labeling.markdown import to_markdown
 
 if TYPE_CHECKING:
-    from conftest import ArgillaServer
+    from running_argilla import ArgillaServer
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.browser]
 
 RAN = "window.ran = (window.ran || 0) + 1; alert(1)"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from argilla_api import ApiUser, Given
-from conftest import ArgillaServer
-from endpoint import RunningEndpoint, running_endpoint
-from project import Project
 
+from argilla_api import ApiUser, Given
+from endpoint import RunningEndpoint, running_endpoint
 from pref_argilla.store import Store
+from project import Project
+from running_argilla import ArgillaServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 

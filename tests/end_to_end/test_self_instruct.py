@@ -12,12 +12,12 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from argilla_api import ApiUser, Given
-from conftest import ArgillaServer
-from project import SHARED_DATA, Project
 
+from argilla_api import ApiUser, Given
 from pref_argilla.labeling.markdown import to_markdown
 from pref_argilla.text import is_refusal, normalise
+from project import SHARED_DATA, Project
+from running_argilla import ArgillaServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.model, pytest.mark.data]
 

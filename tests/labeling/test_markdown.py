@@ -38,6 +38,7 @@ def test_formatted(text: str, markdown: str) -> None:
     assert to_markdown(text) == markdown
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(MIXED)
 @example("> > - a\n>\n> ```\n> x\n> ```\nlazy")
@@ -61,6 +62,7 @@ REPEATED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -191,7 +191,7 @@ def test_logs(argilla_server: ArgillaServer) -> None:
 
 def test_everything_survives_kill_9_of_everything(tmp_path: Path, server_environments: Path) -> None:
     # The path is too long for a unix socket, which then lives in a private folder elsewhere.
-    data_dir = tmp_path / ("long-name-" * 9)
+    data_dir = tmp_path / ("long name ü " * 8)
     server = make(data_dir, server_environments)
     try:
         first = server.up(port=free_port())
@@ -322,9 +322,11 @@ def test_a_server_that_does_not_answer_in_time_leaves_nothing(data_dir: Path, se
 
 
 UP = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from pref_argilla.server import EmbeddedServer
+# Tests that run in the background of a shell inherit that Ctrl+C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 server = EmbeddedServer(Path(sys.argv[1]), Path(sys.argv[2]), base_environ=os.environ)
 server.up(port=int(sys.argv[3]), progress=lambda line: print(line, flush=True))
 """

@@ -124,7 +124,7 @@ def test_bad_lines_do_not_stop_the_good_ones(tmp_path: Path) -> None:
         (8, BadReason.NOT_JSON),
     ]
     assert str(next(row for row in rows if isinstance(row, BadRow))).startswith(
-        f"{file}, line 3: not JSON: Unterminated"
+        f"{file}, line 3: not JSON: Unterminated string at column 12"
     )
 
 
@@ -278,7 +278,7 @@ def test_a_gzip_file_that_is_cut_off_or_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"PAR1 and then nothing", b"PAR1" + b"\x00" * 100 + b"PAR1"])
 def test_a_damaged_parquet_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_bytes(content)
-    with pytest.raises(InputError, match="rows.parquet"):
+    with pytest.raises(InputError, match=r"rows\.parquet"):
         read_prompts(tmp_path / "rows.parquet")
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import tempfile
@@ -218,6 +219,12 @@ class EmbeddedServer:
         return self._data_dir / "server.json"
 
     def _make_folders(self) -> None:
+        if "?" in str(self._data_dir):
+            raise ServerError(
+                f"The server's folder {self._data_dir} cannot be used.",
+                cause="Its path has a question mark, which ends a path in a database's address.",
+                next_step="Choose another folder.",
+            )
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
             self._data_dir.chmod(0o700)
@@ -355,7 +362,8 @@ class EmbeddedServer:
 
     def _socket_path(self) -> Path:
         path = self._data_dir / "redis.sock"
-        if len(str(path).encode()) <= MAX_SOCKET_BYTES:
+        # The path is part of Redis's URL too, so anything unusual in it goes the other way as well.
+        if len(str(path)) <= MAX_SOCKET_BYTES and re.fullmatch(r"[A-Za-z0-9/._-]+", str(path)):
             return path
         # mkdtemp makes a folder of mode 0700 with an unpredictable name.
         return Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir="/tmp")) / "redis.sock"

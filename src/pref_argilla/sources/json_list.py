@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pref_argilla.errors import InputError
-from pref_argilla.sources.jsonl import object_row, open_jsonl
+from pref_argilla.sources.jsonl import json_fault, object_row, open_jsonl
 from pref_argilla.sources.rows import BadReason, BadRow, RawRow, Table, Where
 from pref_argilla.sources.textfile import check_text, open_text
 
@@ -53,7 +53,7 @@ def _rows(path: Path) -> Iterator[RawRow | BadRow]:
             except json.JSONDecodeError as error:
                 # Where one element ends and the next begins is lost with the first syntax error.
                 line = elements.lines_dropped + error.lineno
-                detail = f"{error.msg} at line {line}, column {error.colno}; the rest of the file was not read"
+                detail = f"{json_fault(error)} at line {line}, column {error.colno}; the rest of the file was not read"
                 yield BadRow(where, BadReason.NOT_JSON, detail)
                 return
             except (ValueError, RecursionError) as error:

@@ -23,13 +23,18 @@ def _rows(path: Path) -> Iterator[RawRow | BadRow]:
                 continue
             where = Where(str(path), number, "line")
             try:
-                value = json.loads(line)
+                value = json.loads(line.rstrip())
             except json.JSONDecodeError as error:
-                yield BadRow(where, BadReason.NOT_JSON, f"{error.msg} at column {error.colno}")
+                yield BadRow(where, BadReason.NOT_JSON, f"{json_fault(error)} at column {error.colno}")
             except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets 100,000 deep
                 yield BadRow(where, BadReason.NOT_JSON, str(error))
             else:
                 yield object_row(where, value)
+
+
+def json_fault(error: json.JSONDecodeError) -> str:
+    """The parser's message without the "at" that some of them end with."""
+    return error.msg.removesuffix(" at").removesuffix(" starting")
 
 
 def object_row(where: Where, value: object) -> RawRow | BadRow:
