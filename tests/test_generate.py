@@ -411,6 +411,17 @@ def test_a_limit_waits_for_what_is_under_way(endpoint: RunningEndpoint, spec: Mo
     assert endpoint.stats()["most_in_flight"] == 1
 
 
+def test_those_who_waited_for_the_limit_ask_when_there_is_room(endpoint: RunningEndpoint, spec: ModelSpec) -> None:
+    """A long prompt keeps most of the limit for itself, and once it is answered all eight workers ask."""
+    endpoint.play(latency=0.1, prompt_tokens=1, completion_tokens=1)
+    requests = plan([prompt("word " * 1000), *PROMPTS], [spec], 1).requests
+    long, short = (requests[number].cost_at_most() or Decimal(0) for number in (0, 1))
+    assert long > 20 * short
+    report = go(requests, Saver(), budget=Budget(long + 2 * short))
+    assert report.complete
+    assert endpoint.stats()["most_in_flight"] == 8
+
+
 def test_answers_lost_on_the_way_count_as_spent(endpoint: RunningEndpoint, spec: ModelSpec) -> None:
     # An endpoint that bills again and again, and no answer comes through.
     endpoint.play(by_text={"": {"kind": "half"}}, idempotency=False, completion_tokens=100)

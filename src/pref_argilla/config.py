@@ -18,8 +18,6 @@ from pref_argilla.schema import MAX_SLOTS
 
 CONFIG_FILE = "pref-argilla.toml"
 LANGUAGES = ("en", "tr")
-# The value of a model's base_url that means: the small model that comes with the extra "local".
-LOCAL_ENDPOINT = "local"
 
 
 @dataclass(frozen=True, slots=True)

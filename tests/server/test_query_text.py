@@ -96,6 +96,8 @@ def test_nothing_is_malformed(query: str) -> None:
     parse(query)
 
 
-@pytest.mark.parametrize("query", ["(" * 50_000, "((a" * 5_000, "(" * 3000 + "a" + ")" * 3000, '"' * 20_001, "-" * 9999])
+@pytest.mark.parametrize(
+    "query", ["(" * 50_000, "((a" * 5_000, "(" * 3000 + "a" + ")" * 3000, '"' * 20_001, "-" * 9999]
+)
 def test_queries_without_end(query: str) -> None:
     parse(query)

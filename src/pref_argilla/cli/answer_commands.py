@@ -14,8 +14,8 @@ from pref_argilla.cli.output import Output
 
 if TYPE_CHECKING:
     from pref_argilla.config import Config
-    from pref_argilla.dedupe import Duplicate
-    from pref_argilla.generate import GenerateReport, Progress
+    from pref_argilla.dedupe import Duplicate, Encoder
+    from pref_argilla.generate import Estimate, GenerateReport, Progress
     from pref_argilla.models import ModelSpec
     from pref_argilla.steps.deduplicate import DedupeReport
     from pref_argilla.store import Store
@@ -44,6 +44,7 @@ def generate(
 ) -> None:
     """Have the models answer. Saves each answer as it arrives, asks only for what is missing, never passes the limit."""
     from pref_argilla.config import load_config
+    from pref_argilla.generate import Estimate
     from pref_argilla.store import Store
 
     output = Output(as_json, quiet)
@@ -58,7 +59,8 @@ def generate(
     )
     with Store(project, writable=True) as store:
         report = ask(store, config, output, limit=limit, only_estimate=estimate)
-    if report is None:
+    if isinstance(report, Estimate):
+        output.done({"requests": report.requests, "cost_at_most": report.cost_at_most})
         return
     output.done(_as_dict(report))
     if report.interrupted:
@@ -69,8 +71,8 @@ def generate(
 
 def ask(
     store: Store, config: Config, output: Output, *, limit: int | None = None, only_estimate: bool = False
-) -> GenerateReport | None:
-    """Plan, say what it costs at most, ask, say what it cost. None when nothing was asked."""
+) -> GenerateReport | Estimate:
+    """Plan, say what it costs at most, ask, say what it cost. Only the estimate when nothing was asked."""
     from pref_argilla.cli.environment import model_keys
     from pref_argilla.generate import estimate as estimate_of
     from pref_argilla.steps.answer import answer, budget_of, plan_answers
@@ -89,8 +91,7 @@ def ask(
             if requests
             else "Nothing to ask: every prompt has the answers that it can get."
         )
-        output.done({"requests": before.requests, "cost_at_most": before.cost_at_most, "short": len(planned.short)})
-        return None
+        return before
     output.say(
         f"{before.requests} answers to ask for: at most {before.completion_tokens_at_most} tokens written, "
         f"{_money(before.cost_at_most)} at most."
@@ -122,7 +123,7 @@ def ask(
 
 def _start_local_model(config: Config, output: Output, stack: ExitStack) -> dict[str, ModelSpec]:
     """The models that stand for the bundled one, with the address at which it now answers."""
-    from pref_argilla.config import LOCAL_ENDPOINT
+    from pref_argilla.models import LOCAL_ENDPOINT
     from pref_argilla.local_model import local_model
 
     names = [model for model in config.models if model.base_url == LOCAL_ENDPOINT]
@@ -133,9 +134,7 @@ def _start_local_model(config: Config, output: Output, stack: ExitStack) -> dict
     )
     running = stack.enter_context(local_model(log=config.folder / "local-model.log"))
     return {
-        model.name: replace(
-            model, base_url=running.base_url, api_key_variable="", concurrency=running.slots
-        )
+        model.name: replace(model, base_url=running.base_url, api_key_variable="", concurrency=running.slots)
         for model in names
     }
 
@@ -197,7 +196,8 @@ def dedupe(
     if encoder is not None:
         settings = replace(settings, encoder=encoder)
     with Store(project, writable=True) as store:
-        report = mark_duplicates(store, replace(config, dedupe=settings), output, show=show)
+        config = replace(config, dedupe=settings)
+        report = mark_duplicates(store, config, output, open_encoder(config, output), show=show)
     output.say("Next: pref-argilla generate tops up what is missing; pref-argilla sync push sends the rest.")
     output.done(
         {
@@ -218,19 +218,28 @@ def dedupe(
     )
 
 
-def mark_duplicates(store: Store, config: Config, output: Output, *, show: int) -> DedupeReport:
+def open_encoder(config: Config, output: Output) -> Encoder | None:
+    """None where the configuration asks for exact duplicates only."""
     from pref_argilla.encoders import load_encoder
+
+    name = config.dedupe.encoder
+    if name == EXACT_ONLY:
+        return None
+    output.say(f"Loading the encoder {name}")
+    return load_encoder(name)
+
+
+def mark_duplicates(
+    store: Store, config: Config, output: Output, encoder: Encoder | None, *, show: int
+) -> DedupeReport:
     from pref_argilla.steps.deduplicate import deduplicate
 
-    settings = config.dedupe
-    if settings.encoder != EXACT_ONLY:
-        output.say(f"Loading the encoder {settings.encoder}")
     with output.progress("Encoding texts") as advance:
         report = deduplicate(
             store,
-            None if settings.encoder == EXACT_ONLY else load_encoder(settings.encoder),
-            prompt_threshold=settings.prompt_threshold,
-            completion_threshold=settings.completion_threshold,
+            encoder,
+            prompt_threshold=config.dedupe.prompt_threshold,
+            completion_threshold=config.dedupe.completion_threshold,
             on_progress=lambda what, done, total: advance(done, total, what),
         )
     output.line(

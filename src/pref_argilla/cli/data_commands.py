@@ -63,7 +63,10 @@ def add_prompts(
     output = Output(as_json, quiet)
     load_config(project)
     rows = read_prompts(
-        file, parse_columns(column or []), source=source, on_columns=lambda used: output.say(f"Reading {_columns(used)}.")
+        file,
+        parse_columns(column or []),
+        source=source,
+        on_columns=lambda used: output.say(f"Reading {_columns(used)}."),
     )
     with Store(project, writable=True) as store, output.progress("Adding prompts") as advance:
         report = add.add_prompts(store, rows, lambda done: advance(done))
@@ -98,7 +101,11 @@ def add_completions(
     output = Output(as_json, quiet)
     load_config(project)
     rows = read_completions(
-        file, parse_columns(column or []), origin, source=source, on_columns=lambda used: output.say(f"Reading {_columns(used)}.")
+        file,
+        parse_columns(column or []),
+        origin,
+        source=source,
+        on_columns=lambda used: output.say(f"Reading {_columns(used)}."),
     )
     with Store(project, writable=True) as store, output.progress("Adding answers") as advance:
         report = add.add_completions(store, rows, lambda done: advance(done))
@@ -107,7 +114,12 @@ def add_completions(
 
 def _columns(used: ColumnUse) -> str:
     parts = [f"the prompt from {' + '.join(used.prompt)}"]
-    named = (("the answer", used.completion), ("the origin", used.origin), ("the id", used.id), ("the source", used.source))
+    named = (
+        ("the answer", used.completion),
+        ("the origin", used.origin),
+        ("the id", used.id),
+        ("the source", used.source),
+    )
     parts += [f"{what} from {column}" for what, column in named if column]
     return ", ".join(parts) + (f"; not used: {', '.join(used.unused)}" if used.unused else "")
 

@@ -36,10 +36,12 @@ def demo(
     """Start Argilla, have models answer, remove duplicates, push, add two annotators. Run again, it goes on."""
     from itertools import islice
 
-    from pref_argilla.cli.answer_commands import ask, mark_duplicates
+    from pref_argilla.cli.answer_commands import ask, mark_duplicates, open_encoder
     from pref_argilla.cli.environment import argilla_address, embedded_server, variables
     from pref_argilla.cli.sync_commands import push_tasks
     from pref_argilla.config import CONFIG_FILE, load_config
+    from pref_argilla.errors import ModelUnavailableError
+    from pref_argilla.generate import Estimate
     from pref_argilla.labeling.connection import Connection
     from pref_argilla.labeling.team import add_members
     from pref_argilla.resources import setup_file
@@ -71,14 +73,21 @@ def demo(
             output.warn(sentence)
         output.line(f"{added.new_prompts} new prompts of {added.rows}")
         # Before asking, so that no duplicate prompt is paid for; after it, so that equal answers are replaced.
-        mark_duplicates(store, config, output, show=5)
+        encoder = open_encoder(config, output)
+        mark_duplicates(store, config, output, encoder, show=5)
         for _ in range(config.generate.max_attempts):
             asked = ask(store, config, output)
-            if asked is not None and asked.interrupted:
-                raise typer.Exit(130)
-            if asked is None or not asked.saved:
+            if isinstance(asked, Estimate):
                 break
-            mark_duplicates(store, config, output, show=5)
+            if asked.interrupted:
+                raise typer.Exit(130)
+            if not asked.saved:
+                raise ModelUnavailableError(
+                    "No model answered.",
+                    cause=", ".join(asked.failed),
+                    next_step="Run 'pref-argilla generate' for the details.",
+                )
+            mark_duplicates(store, config, output, encoder, show=0)
         with Connection(argilla_address(config)) as connection:
             pushed = push_tasks(store, config, connection, output)
             members = add_members(connection, config.workspace, list(ANNOTATORS), "annotator")

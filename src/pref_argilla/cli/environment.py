@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pref_argilla.config import LOCAL_ENDPOINT, Config
+from pref_argilla.config import Config
 from pref_argilla.errors import ConfigError, LabelingUnreachableError
+from pref_argilla.models import LOCAL_ENDPOINT
 
 if TYPE_CHECKING:
     from pref_argilla.labeling.connection import ArgillaAddress

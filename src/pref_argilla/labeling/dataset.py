@@ -52,7 +52,8 @@ WORDS = {
     "en": _Words(
         prompt="Prompt",
         ranking="Rank the answers, best first",
-        ranking_help="Equally good answers share a rank. Digits place the focused answer, Enter submits, Backspace discards, Ctrl+S saves a draft.",
+        ranking_help="Equally good answers share a rank. A digit places the answer in focus, Enter submits, Backspace discards; "
+        "click on empty space, then Ctrl+S, to save a draft.",
         flags="Anything wrong? (optional)",
         flags_help="Mark what applies to the record.",
         comment="Comment (optional)",
@@ -68,7 +69,8 @@ WORDS = {
     "tr": _Words(
         prompt="İstem",
         ranking="Yanıtları sıralayın, en iyisi birinci",
-        ranking_help="Eşit iyilikteki yanıtlar aynı sırayı paylaşır. Rakam tuşları seçili yanıtı yerleştirir; Enter gönderir, Backspace reddeder, Ctrl+S taslak kaydeder.",
+        ranking_help="Eşit iyilikteki yanıtlar aynı sırayı paylaşır. Rakam tuşu seçili yanıtı yerleştirir, Enter gönderir, Backspace "
+        "reddeder; taslak için boş bir yere tıklayıp Ctrl+S'ye basın.",
         flags="Sorun var mı? (isteğe bağlı)",
         flags_help="Kayıt için geçerli olanları işaretleyin.",
         comment="Yorum (isteğe bağlı)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 from pref_argilla.config import Config
 from pref_argilla.errors import ConfigError
@@ -23,6 +24,9 @@ from pref_argilla.models import ModelSpec
 from pref_argilla.store import GenerationRow, Store
 from pref_argilla.tasks import defect_of
 from pref_argilla.text import is_refusal
+
+# The store's key for what may have been billed without an answer.
+LOST_COST = "lost_cost_usd"
 
 
 def plan_answers(store: Store, config: Config, models: Sequence[ModelSpec]) -> Plan:
@@ -53,9 +57,14 @@ def plan_answers(store: Store, config: Config, models: Sequence[ModelSpec]) -> P
 
 
 def budget_of(store: Store, config: Config) -> Budget | None:
-    """The project's hard limit, less what earlier runs spent."""
+    """The project's hard limit, less what earlier runs spent or may have been billed for answers that were lost."""
     limit = config.generate.max_cost_usd
-    return None if limit is None else Budget(limit, store.generation_totals().cost)
+    return None if limit is None else Budget(limit, store.generation_totals().cost + lost_cost(store))
+
+
+def lost_cost(store: Store) -> Decimal:
+    """US dollars at most for attempts whose answers never arrived, over all runs that came to their end."""
+    return Decimal(store.project_value(LOST_COST) or 0)
 
 
 def answer(
@@ -68,7 +77,7 @@ def answer(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> GenerateReport:
     """Ask and save. ``keys`` maps the name of an environment variable to the key that it holds."""
-    return generate(
+    report = generate(
         requests,
         keys,
         lambda batch: store.add_generations([_row(generated) for generated in batch]),
@@ -77,6 +86,9 @@ def answer(
         budget=budget,
         on_progress=on_progress,
     )
+    if report.possibly_spent:
+        store.set_project_value(LOST_COST, str(lost_cost(store) + report.possibly_spent))
+    return report
 
 
 def _row(generated: Generated) -> GenerationRow:
