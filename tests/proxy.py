@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 # What a fault does to one request. "lost answer" is the cruel one: the server has done the work, the client never hears it.
 FAULTS = ("reset", "lost answer", "half answer", "500", "503", "hang")
-HANG_SECONDS = 3.0
+HANG_SECONDS = 1.5
 
 
 @dataclass(slots=True)
 class Wire:
-    """``choose(number, method, path)`` names the fault of a request, or None; ``log`` holds (method, path, fault)."""
+    """``choose(method, path, body)`` names the fault of a request, or None; ``log`` holds (method, path, fault)."""
 
     url: str
-    choose: Callable[[int, str, str], str | None] = lambda number, method, path: None
+    choose: Callable[[str, str, bytes], str | None] = lambda method, path, body: None
     log: list[tuple[str, str, str | None]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -46,8 +46,7 @@ def faulty_wire(target: str) -> Iterator[Wire]:
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with wire.lock:
-                number = len(wire.log)
-                fault = wire.choose(number, self.command, self.path)
+                fault = wire.choose(self.command, self.path, body)
                 wire.log.append((self.command, self.path, fault))
             if fault == "reset":
                 self.reset()

@@ -19,7 +19,7 @@ from running_argilla import ArgillaServer
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 PROMPTS = 120
-KILLS = 6
+KILLS = 10
 
 
 def config(name: str, base_url: str) -> str:

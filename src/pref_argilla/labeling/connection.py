@@ -59,18 +59,16 @@ class Connection:
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         import argilla
+        import httpx
 
         self.url = address.url.rstrip("/")
-        self.requests = 0
-        self._sleep = sleep
-        self._patience = patience
+        self._wire = _patient_transport(httpx.HTTPTransport(), sleep, patience)
         with translated(self.url):
+            # The SDK takes no transport of ours, but mounts go before its own.
             self.sdk: argilla.Argilla = argilla.Argilla(
-                api_url=self.url, api_key=address.api_key, timeout=120, retries=0
+                api_url=self.url, api_key=address.api_key, timeout=120, retries=0, mounts={"all://": self._wire}
             )
         self._http: httpx.Client = self.sdk.http_client
-        self._http.event_hooks["request"].append(self._count)
-        self.requests = 1
 
     def __enter__(self) -> Self:
         return self
@@ -78,38 +76,67 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def _count(self, _: object) -> None:
-        self.requests += 1
+    @property
+    def requests(self) -> int:
+        return int(self._wire.requests)
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
-        """The decoded JSON of an idempotent request under ``/api/v1``; tried again while the server is away.
+        """The decoded JSON of a request under ``/api/v1``.
 
         Raises RefusedRequestError, LabelingAccessError or LabelingUnreachableError.
         """
-        import httpx
+        with translated(self.url):
+            response = self._http.request(method, f"/api/v1{path}", **arguments)
+            if response.is_success:
+                return response.json() if response.content else None
+        if response.status_code in (401, 403):
+            raise _access(self.url, response.status_code, method, path)
+        raise RefusedRequestError(response.status_code, response.text, f"{method} {path}")
 
-        started = time.monotonic()
-        server_errors = 0
-        delay = 0.25
-        while True:
-            try:
-                response = self._http.request(method, f"/api/v1{path}", **arguments)
-            except httpx.TransportError as exc:
-                if time.monotonic() - started > self._patience:
-                    raise _unreachable(self.url, exc) from exc
-            else:
-                if response.is_success:
-                    return response.json() if response.content else None
-                if response.status_code in (401, 403):
-                    raise _access(self.url, response.status_code, method, path)
-                if response.status_code < 500:
-                    raise RefusedRequestError(response.status_code, response.text, f"{method} {path}")
-                # A proxy answers 502 to 504 while the server behind it restarts; 500 is the server's own.
-                server_errors += response.status_code == 500
-                if server_errors >= SERVER_ERROR_ATTEMPTS or time.monotonic() - started > self._patience:
-                    raise RefusedRequestError(response.status_code, response.text, f"{method} {path}")
-            self._sleep(delay)
-            delay = min(delay * 2, 5.0)
+
+def _patient_transport(inner: httpx.BaseTransport, sleep: Callable[[float], None], patience: float) -> Any:
+    import httpx
+
+    class PatientTransport(httpx.BaseTransport):
+        """Asks again, for whatever may be asked twice, while the server is away or its answers come broken.
+
+        A POST is sent once. Nobody waits for a server that refuses connections from the start: that is a wrong address.
+        """
+
+        def __init__(self) -> None:
+            self.requests = 0
+            self._reached = False
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            started = time.monotonic()
+            server_errors = 0
+            delay = 0.25
+            while True:
+                try:
+                    self.requests += 1
+                    response = inner.handle_request(request)
+                    # Read here, so that an answer that breaks off is asked for again too.
+                    response.read()
+                    self._reached = True
+                except httpx.TransportError as exc:
+                    out_of_patience = time.monotonic() - started > patience
+                    nobody_there = isinstance(exc, httpx.ConnectError) and not self._reached
+                    if request.method == "POST" or out_of_patience or nobody_there:
+                        raise
+                else:
+                    if response.status_code < 500 or request.method == "POST":
+                        return response
+                    # A proxy answers 502 to 504 while the server behind it restarts; 500 is the server's own.
+                    server_errors += response.status_code == 500
+                    if server_errors >= SERVER_ERROR_ATTEMPTS or time.monotonic() - started > patience:
+                        return response
+                sleep(delay)
+                delay = min(delay * 2, 5.0)
+
+        def close(self) -> None:
+            inner.close()
+
+    return PatientTransport()
 
 
 @contextmanager
@@ -156,10 +183,12 @@ def _access(url: str, status: int, method: str, path: str) -> LabelingAccessErro
         return LabelingAccessError(
             f"Argilla at {url} does not accept the API key.",
             cause="The key is wrong or belongs to another server.",
-            next_step="Set ARGILLA_API_KEY to the key shown in Argilla under 'My settings' ('pref-argilla server credentials' for the embedded server).",
+            next_step="Set ARGILLA_API_KEY to the key that Argilla shows under 'My settings' "
+            "(embedded server: 'pref-argilla server credentials').",
         )
     return LabelingAccessError(
         f"Argilla at {url} forbids {method} {path}.".replace("  .", " this."),
-        cause="The key's user lacks the rights: creating workspaces and users needs an owner, pushing and pulling an owner or an admin of the workspace.",
+        cause="The key's user lacks the rights: creating workspaces and users needs an owner, pushing and pulling an owner "
+        "or an admin of the workspace.",
         next_step="Use an owner's key, or have an owner add this user to the workspace as admin.",
     )
