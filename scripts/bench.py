@@ -92,7 +92,12 @@ class Workshop:
 
     @property
     def environments(self) -> Path:
-        return self.folder / "environments"
+        """Where the command makes them when XDG_DATA_HOME is ``data_home``."""
+        return self.data_home / "pref-argilla" / "server"
+
+    @property
+    def data_home(self) -> Path:
+        return self.folder / "data"
 
     def argilla(self) -> ArgillaAddress:
         from pref_argilla.labeling.connection import ArgillaAddress
@@ -404,8 +409,7 @@ def _answer_everything(
             responses = []
             for user_id in user_ids:
                 ranks = [{"value": option, "rank": rng.randint(1, 3)} for option in "abc"]
-                values = {"ranking": {"value": ranks}, "comment": {"value": "İlk yanıt daha açık."}}
-                responses.append({"user_id": user_id, "status": "submitted", "values": values})
+                responses.append({"user_id": user_id, "status": "submitted", "values": {"ranking": {"value": ranks}}})
             items.append({"external_id": external_id, "responses": responses})
         connection.request("PUT", f"/datasets/{dataset_id}/records/bulk", json={"items": items})
 
@@ -578,7 +582,7 @@ def bench_server_up(workshop: Workshop) -> Finding:
     runs: list[float] = []
     again: list[float] = []
     making = 0.0
-    environ = {**os.environ, "XDG_DATA_HOME": str(workshop.folder / "data")}
+    environ = {**os.environ, "XDG_DATA_HOME": str(workshop.data_home)}
     for number in range(SERVER_ROUNDS + 1):
         folder = workshop.new_folder("project") / "served"
         init_project(folder)

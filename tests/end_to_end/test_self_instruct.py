@@ -124,7 +124,10 @@ def test_pairs_are_exactly_what_three_people_said(project: Project, argilla_serv
     assert project.ok("sync", "pull")["requests"] <= 3
     out = project.folder / "pairs"
     exported = project.ok("export", "--out", str(out))
-    rows = [json.loads(line) for name in ("train", "test") for line in (out / f"{name}.jsonl").read_text().splitlines()]
+    lines = {split: (out / f"{split}.jsonl").read_text(encoding="utf-8").splitlines() for split in ("train", "test")}
+    provenance = [json.loads(line) for line in (out / "provenance.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(lines[pair["split"]][pair["row"]]) for pair in provenance]
+    assert len(rows) == sum(map(len, lines.values()))
     assert len(rows) == sum(exported["rows"].values())
 
     expected = {
@@ -137,7 +140,6 @@ def test_pairs_are_exactly_what_three_people_said(project: Project, argilla_serv
     ]
     assert len(got) == len(set(got)) > 100
     assert set(got) == expected
-    provenance = [json.loads(line) for line in (out / "provenance.jsonl").read_text(encoding="utf-8").splitlines()]
     for (prompt, chosen, rejected), pair in zip(got, provenance, strict=True):
         votes = [(r[rejected] > r[chosen]) - (r[rejected] < r[chosen]) for r in seen[prompt].values()]
         assert (pair["votes_for"], pair["votes_against"], pair["votes_tie"]) == (

@@ -178,6 +178,15 @@ def test_the_servers_processes_get_nothing_they_need_not(tmp_path: Path, server_
     assert not server.down()
 
 
+def test_long_chat_messages_are_taken(argilla_server: ArgillaServer) -> None:
+    with Api(argilla_server.url, argilla_server.api_key) as api:
+        fields = {"talk": {"type": "chat", "use_markdown": True}}
+        dataset = api.new_dataset(api.new_workspace(), fields=fields, questions={"score": RATING})
+        message = {"role": "user", "content": "word " * 40_000 + "last"}
+        api.add_records(dataset, [{"fields": {"talk": [message]}, "external_id": "long"}])
+        assert api.find(dataset, "last") == ["long"]
+
+
 def test_logs(argilla_server: ArgillaServer) -> None:
     assert any("Application startup complete" in line for line in argilla_server.server.log_lines())
     assert len(argilla_server.server.log_lines(1)) == 1

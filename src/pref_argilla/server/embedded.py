@@ -43,6 +43,8 @@ SOCKET_FOLDER_PREFIX = "pref-argilla-"
 COMMAND_WAIT_SECONDS = 300.0
 # Unlike Argilla's 5 s: a push may hold SQLite's write lock for seconds while people's answers wait for it.
 SQLITE_TIMEOUT_SECONDS = 60
+# Argilla refuses chat messages of more than 20,000 characters unless told otherwise; prompts can be longer.
+MAX_CHAT_CHARACTERS = 1_000_000
 # What of the caller's environment the server's processes get; nothing else, and none of its ARGILLA_* or keys.
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE")
 
@@ -342,6 +344,7 @@ class EmbeddedServer:
             "ARGILLA_CORS_ORIGINS": "[]",
             "ARGILLA_ENABLE_TELEMETRY": "false",
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "ARGILLA_MAX_MESSAGE_LENGTH": str(MAX_CHAT_CHARACTERS),
             "ARGILLA_SHOW_HUGGINGFACE_SPACE_PERSISTENT_STORAGE_WARNING": "false",
         }
 

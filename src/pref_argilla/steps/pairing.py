@@ -180,7 +180,6 @@ def _summary(store: Store, config: Config, found: Preferences) -> ExportSummary:
         sources=tuple(SourceFigure(name, count) for name, count in sorted(sources.items())),
         origins=tuple(sorted(Counter(found.completions[c].origin for c in used).items())),
         refused=tuple(sorted(refused.items())),
-        languages=(config.language,),
     )
 
 
