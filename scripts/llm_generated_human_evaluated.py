@@ -40,9 +40,7 @@ def main(prompts: str, folder: Path, port: int = 6900) -> None:
         encoder = load_encoder(config.dedupe.encoder)
         deduplicate(store, encoder)  # no duplicate prompt is answered
         with local_model() as local:
-            models = [
-                replace(m, base_url=local.base_url, api_key_variable="") for m in config.models
-            ]
+            models = [replace(m, base_url=local.base_url, api_key_variable="") for m in config.models]
             print(f"{answer(store, plan_answers(store, config, models).requests, {}).saved} answers")
         deduplicate(store, encoder)  # no two answers to rank are the same
         with Connection(ArgillaAddress(url, server.credentials().api_key)) as connection:

@@ -88,7 +88,11 @@ def test_init_writes_a_project_that_loads(tmp_path: Path, language: str) -> None
 
 def test_export_settings_are_read(tmp_path: Path) -> None:
     config = parse_config(
-        {"export": {"strategy": "all", "min_margin": 0.5, "min_annotators": 2, "test_share": 0}, "project": {"name": "x"}}, tmp_path
+        {
+            "export": {"strategy": "all", "min_margin": 0.5, "min_annotators": 2, "test_share": 0},
+            "project": {"name": "x"},
+        },
+        tmp_path,
     )
     assert config.export.pairs.strategy is Strategy.ALL
     assert config.export.pairs.min_margin == 0.5

@@ -123,7 +123,9 @@ def test_pull_is_one_transaction_with_its_history(tmp_path: Path) -> None:
         dataset = DatasetRow("d1", "http://x", "w", "n", 3)
         store.save_dataset(dataset)
         store.save_records("d1", [RecordRow("t1", "r1", "h")])
-        first = Ranking("t1", "u1", ResponseStatus.SUBMITTED, (1, 2, 2), "resp", "2026-01-01T00:00:00", ("unsafe",), "hm")
+        first = Ranking(
+            "t1", "u1", ResponseStatus.SUBMITTED, (1, 2, 2), "resp", "2026-01-01T00:00:00", ("unsafe",), "hm"
+        )
         edited = Ranking("t1", "u1", ResponseStatus.SUBMITTED, (2, 1, 1), "resp", "2026-01-02T00:00:00")
         marked = DatasetRow("d1", "http://x", "w", "n", 3, "2026-01-02", 1, "2026-01-03T00:00:00+00:00")
         store.save_pull(marked, [Annotator("u1", "one")], [RankingChange("new", first)])
@@ -250,10 +252,12 @@ def test_threads_share_a_store(tmp_path: Path) -> None:
     prompts = [prompt(str(n)) for n in range(200)]
     with Store(tmp_path, writable=True) as store:
         store.add_prompts(prompts)
-        threads = [
-            threading.Thread(target=lambda part=part: [store.add_generations([generation(p, 0)]) for p in prompts[part::4]])
-            for part in range(4)
-        ]
+
+        def save(part: int) -> None:
+            for one in prompts[part::4]:
+                store.add_generations([generation(one, 0)])
+
+        threads = [threading.Thread(target=save, args=(part,)) for part in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

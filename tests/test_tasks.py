@@ -15,7 +15,9 @@ def completion(text: str, origin: str = "m", **more: object) -> Completion:
     return Completion.of(PROMPT.id, origin, text, **more)  # type: ignore[arg-type]
 
 
-def build(completions: list[Completion], duplicates: set[str] | None = None, slots: int = 3, seed: str = "s") -> Task | HeldBack:
+def build(
+    completions: list[Completion], duplicates: set[str] | None = None, slots: int = 3, seed: str = "s"
+) -> Task | HeldBack:
     return build_task(PROMPT, completions, slots=slots, duplicates=duplicates or set(), seed=seed)
 
 
@@ -33,7 +35,17 @@ def test_every_defect_is_counted_and_nothing_is_padded() -> None:
         PROMPT.id,
         HeldReason.TOO_FEW,
         2,
-        tuple(sorted([(Defect.EMPTY, 1), (Defect.CUT_OFF, 1), (Defect.FILTERED, 1), (Defect.REFUSAL, 1), (Defect.DUPLICATE, 1)])),
+        tuple(
+            sorted(
+                [
+                    (Defect.EMPTY, 1),
+                    (Defect.CUT_OFF, 1),
+                    (Defect.FILTERED, 1),
+                    (Defect.REFUSAL, 1),
+                    (Defect.DUPLICATE, 1),
+                ]
+            )
+        ),
     )
     task = build([*bad, *good, completion("three")], {bad[-1].id})
     assert isinstance(task, Task)

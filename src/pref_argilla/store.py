@@ -76,8 +76,8 @@ MIGRATIONS: tuple[str, ...] = (
         completion_id TEXT NOT NULL REFERENCES completions (id), PRIMARY KEY (task_id, slot)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE datasets (
-        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, url TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT NOT NULL, slots INTEGER NOT NULL,
-        last_activity_at TEXT NOT NULL DEFAULT '', total INTEGER NOT NULL DEFAULT -1, scanned_at TEXT NOT NULL DEFAULT ''
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, url TEXT NOT NULL, workspace TEXT NOT NULL,
+        name TEXT NOT NULL, slots INTEGER NOT NULL, last_activity_at TEXT NOT NULL DEFAULT '', total INTEGER NOT NULL DEFAULT -1, scanned_at TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE TABLE records (
         dataset_id TEXT NOT NULL REFERENCES datasets (id), task_id TEXT NOT NULL REFERENCES tasks (id),
@@ -255,7 +255,8 @@ class Store:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise StoreVersionError(
-                f"{self.path} was written by a newer pref-argilla (store version {version}, this one knows {len(MIGRATIONS)}).",
+                f"{self.path} was written by a newer pref-argilla "
+                f"(store version {version}, this one knows {len(MIGRATIONS)}).",
                 next_step="Upgrade pref-argilla; nothing was changed.",
             )
         if not self._writable:

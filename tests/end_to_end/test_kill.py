@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments of generate, push, pull and export: the next run finishes, nothing is paid, sent or lost twice."""
+"""``kill -9`` at random moments of generate, push, pull and export: the next run finishes, nothing is double or lost."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_two_people_rank_in_the_browser(project: Project, demo: dict[str, Any]) 
     rankings: dict[str, list[tuple[int, ...]]] = {}
     for (record_id, _), (state, ranks, _) in got.items():
         if state is submitted:
-            rankings.setdefault(record_id, []).append(ranks)  # type: ignore[arg-type]
+            rankings.setdefault(record_id, []).append(ranks)
     expected = set()
     for record_id, votes in rankings.items():
         for i, j in combinations(range(3), 2):

@@ -80,8 +80,8 @@ def test_pairs_are_exactly_what_three_people_said(project: Project, argilla_serv
                 *("completions", "add", str(folder / f"{model}_predictions.jsonl"), "--origin", model),
                 *("--column", "prompt=prompt", "--column", "completion=response"),
             )
-            if (rows := _bad_rows(folder, model)) == 0
-            else _partly(project, folder, model, rows)
+            if (empty := _bad_rows(folder, model)) == 0
+            else _partly(project, folder, model, empty)
         )
         assert added["rows"] == 252
     answers = _answers(folder)
@@ -124,10 +124,12 @@ def test_pairs_are_exactly_what_three_people_said(project: Project, argilla_serv
     assert project.ok("sync", "pull")["requests"] <= 3
     out = project.folder / "pairs"
     exported = project.ok("export", "--out", str(out))
-    lines = {split: (out / f"{split}.jsonl").read_text(encoding="utf-8").splitlines() for split in ("train", "test")}
+    exported_lines = {
+        split: (out / f"{split}.jsonl").read_text(encoding="utf-8").splitlines() for split in ("train", "test")
+    }
     provenance = [json.loads(line) for line in (out / "provenance.jsonl").read_text(encoding="utf-8").splitlines()]
-    rows = [json.loads(lines[pair["split"]][pair["row"]]) for pair in provenance]
-    assert len(rows) == sum(map(len, lines.values()))
+    rows = [json.loads(exported_lines[pair["split"]][pair["row"]]) for pair in provenance]
+    assert len(rows) == sum(map(len, exported_lines.values()))
     assert len(rows) == sum(exported["rows"].values())
 
     expected = {

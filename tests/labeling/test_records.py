@@ -106,7 +106,8 @@ def test_drafts_and_discards_keep_their_state() -> None:
     draft = ranking_of(response("draft", [{"value": "b", "rank": 2}]), "t", 3)
     assert isinstance(draft, Ranking)
     assert (draft.status, draft.ranks) == (ResponseStatus.DRAFT, (None, 1, None))
-    for values in ({}, None):
+    empties: list[dict[str, Any] | None] = [{}, None]
+    for values in empties:
         discarded = ranking_of({**response("discarded", None), "values": values}, "t", 3)
         assert isinstance(discarded, Ranking)
         assert (discarded.status, discarded.ranks) == (ResponseStatus.DISCARDED, (None, None, None))

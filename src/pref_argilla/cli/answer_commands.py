@@ -106,8 +106,10 @@ def ask(
             )
     total = store.generation_totals()
     output.line(
-        f"{report.saved} answers saved, {report.usable} usable{_counts(report.marked, 'marked')}{_counts(report.failed, 'failed')}; "
-        f"{report.prompt_tokens} + {report.completion_tokens} tokens, {_money(report.cost)} (project so far: {_money(total.cost)})"
+        f"{report.saved} answers saved, {report.usable} usable"
+        f"{_counts(report.marked, 'marked')}{_counts(report.failed, 'failed')}; "
+        f"{report.prompt_tokens} + {report.completion_tokens} tokens, "
+        f"{_money(report.cost)} (project so far: {_money(total.cost)})"
     )
     for name, why in report.stopped_models.items():
         output.warn(f"{name} was not asked any more: {why}")
@@ -123,8 +125,8 @@ def ask(
 
 def _start_local_model(config: Config, output: Output, stack: ExitStack) -> dict[str, ModelSpec]:
     """The models that stand for the bundled one, with the address at which it now answers."""
-    from pref_argilla.models import LOCAL_ENDPOINT
     from pref_argilla.local_model import local_model
+    from pref_argilla.models import LOCAL_ENDPOINT
 
     names = [model for model in config.models if model.base_url == LOCAL_ENDPOINT]
     if not names:

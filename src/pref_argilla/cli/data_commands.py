@@ -69,7 +69,7 @@ def add_prompts(
         on_columns=lambda used: output.say(f"Reading {_columns(used)}."),
     )
     with Store(project, writable=True) as store, output.progress("Adding prompts") as advance:
-        report = add.add_prompts(store, rows, lambda done: advance(done))
+        report = add.add_prompts(store, rows, advance)
     _report(output, report, "prompts", "Next: pref-argilla generate, or pref-argilla completions add FILE")
 
 
@@ -108,7 +108,7 @@ def add_completions(
         on_columns=lambda used: output.say(f"Reading {_columns(used)}."),
     )
     with Store(project, writable=True) as store, output.progress("Adding answers") as advance:
-        report = add.add_completions(store, rows, lambda done: advance(done))
+        report = add.add_completions(store, rows, advance)
     _report(output, report, "completions", "Next: pref-argilla dedupe, then pref-argilla sync push")
 
 

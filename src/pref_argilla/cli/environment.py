@@ -49,7 +49,8 @@ def model_keys(config: Config, models: Iterable[ModelSpec]) -> dict[str, str]:
         if not available.get(name):
             raise ConfigError(
                 f"The environment variable {name} is not set; model {model.name!r} needs it for {model.base_url}.",
-                next_step=f'Set {name} (or write it to {SECRETS_FILE}, mode 0600); for an endpoint without keys set api_key_variable = "".',
+                next_step=f"Set {name}, or write it to {SECRETS_FILE} (mode 0600); "
+                'for an endpoint without keys set api_key_variable = "".',
             )
         keys[name] = available[name]
     return keys

@@ -72,7 +72,7 @@ def export(
         ),
     )
     with Store(project, writable=False) as store, output.progress("Writing pairs") as advance:
-        result, found = export_pairs(store, config, out, format_name, on_row=lambda done: advance(done))
+        result, found = export_pairs(store, config, out, format_name, on_row=advance)
     counts = found.pairs.counts
     output.line(
         f"{sum(result.rows.values())} pairs written to {out} ({', '.join(f'{n} {split}' for split, n in result.rows.items())})"

@@ -127,7 +127,7 @@ def push_tasks(store: Store, config: Config, connection: Connection, output: Out
     from pref_argilla.steps.sync import push, read_guidelines
 
     with output.progress("Pushing tasks") as advance:
-        report = push(store, config, connection, read_guidelines(config), lambda done, total: advance(done, total))
+        report = push(store, config, connection, read_guidelines(config), advance)
     output.line(f"{report.pushed} tasks pushed, {report.unchanged} there already, {len(report.held)} prompts held back")
     for reason, count in _by_reason(report).items():
         output.line(f"  {count} {reason}")
@@ -147,7 +147,7 @@ def pull_rankings(store: Store, config: Config, connection: Connection, output: 
             connection,
             datetime.now(UTC),
             full=full,
-            on_progress=lambda done, total: advance(done, total),
+            on_progress=advance,
         )
     if report.scanned:
         output.line(

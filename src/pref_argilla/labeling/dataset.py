@@ -69,8 +69,8 @@ WORDS = {
     "tr": _Words(
         prompt="İstem",
         ranking="Yanıtları sıralayın, en iyisi birinci",
-        ranking_help="Eşit iyilikteki yanıtlar aynı sırayı paylaşır. Rakam tuşu seçili yanıtı yerleştirir, Enter gönderir, Backspace "
-        "reddeder; taslak için boş bir yere tıklayıp Ctrl+S'ye basın.",
+        ranking_help="Eşit iyilikteki yanıtlar aynı sırayı paylaşır. Rakam tuşu seçili yanıtı yerleştirir, "
+        "Enter gönderir, Backspace reddeder; taslak için boş bir yere tıklayıp Ctrl+S'ye basın.",
         flags="Sorun var mı? (isteğe bağlı)",
         flags_help="Kayıt için geçerli olanları işaretleyin.",
         comment="Yorum (isteğe bağlı)",
@@ -186,12 +186,14 @@ def _require_same_shape(connection: Connection, dataset_id: str, spec: DatasetSp
     found = [o["value"] for o in ranking["settings"]["options"]] if ranking is not None else []
     prompt_type = next((f["settings"]["type"] for f in fields if f["name"] == PROMPT_FIELD), "none")
     wanted = [option(slot) for slot in range(spec.slots)]
-    if found != wanted or prompt_type != ("chat" if spec.chat else "text"):
+    wanted_type = "chat" if spec.chat else "text"
+    if found != wanted or prompt_type != wanted_type:
         raise LabelingDataError(
             f"The Argilla dataset {spec.name!r} in workspace {spec.workspace!r} does not fit this project: it ranks "
-            f"{len(found)} answers to a {prompt_type} prompt, wanted are {len(wanted)} answers to a {'chat' if spec.chat else 'text'} prompt.",
+            f"{len(found)} answers to a {prompt_type} prompt, wanted are {len(wanted)} answers to a {wanted_type} prompt.",
             cause="Argilla fixes both when a dataset is created.",
-            next_step="Set another [argilla] dataset in pref-argilla.toml, or restore [generate] answers and [argilla] prompt_field.",
+            next_step="Set another [argilla] dataset in pref-argilla.toml, "
+            "or restore [generate] answers and [argilla] prompt_field.",
         )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pref_argilla.labeling.connection import Connection
+from pref_argilla.errors import LabelingAccessError
+from pref_argilla.labeling.connection import Connection, RefusedRequestError
 from pref_argilla.labeling.records import Unreadable, ranking_of
 from pref_argilla.schema import Annotator, Ranking, ResponseStatus
 from pref_argilla.store import RankingChange
@@ -118,25 +119,20 @@ def changes(known: Sequence[Ranking], seen: Scan) -> list[RankingChange]:
             lines.append(RankingChange("edited", ranking))
     if seen.complete:
         broken = {u.response_id for u in seen.unreadable}
-        for key, old in before.items():
-            if key not in present and old.status is not ResponseStatus.WITHDRAWN and old.response_id not in broken:
-                lines.append(RankingChange("withdrawn", replace(old, status=ResponseStatus.WITHDRAWN)))
+        lines += [
+            RankingChange("withdrawn", replace(old, status=ResponseStatus.WITHDRAWN))
+            for key, old in before.items()
+            if key not in present and old.status is not ResponseStatus.WITHDRAWN and old.response_id not in broken
+        ]
     return lines
 
 
 def read_annotators(connection: Connection, known: Mapping[str, Annotator], user_ids: set[str]) -> list[Annotator]:
     """Names for the users not known yet; a user that may not be looked up (needs an owner) is named by its id."""
-    missing = sorted(user_ids - known.keys())
-    found: list[Annotator] = []
-    for user_id in missing:
-        found.append(Annotator(user_id, _user_name(connection, user_id)))
-    return found
+    return [Annotator(user_id, _user_name(connection, user_id)) for user_id in sorted(user_ids - known.keys())]
 
 
 def _user_name(connection: Connection, user_id: str) -> str:
-    from pref_argilla.errors import LabelingAccessError
-    from pref_argilla.labeling.connection import RefusedRequestError
-
     try:
         return str(connection.request("GET", f"/users/{user_id}")["username"])
     except (LabelingAccessError, RefusedRequestError):
