@@ -56,10 +56,14 @@ def serve(host: str, port: int, credentials: Path) -> None:
     import uvicorn
 
     import argilla_embedded.engine  # noqa: F401  registers the search engine
+    from argilla_embedded.policy import with_policy
 
     prepare(credentials)
+    # Imported after the engine is registered: the application asks for it by name.
+    from argilla_server import app
+
     # Argilla logs what matters itself; an access log would only grow.
-    uvicorn.run("argilla_server:app", host=host, port=port, access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.run(with_policy(app), host=host, port=port, access_log=False, timeout_graceful_shutdown=5)
 
 
 def work(name: str | None) -> None:

@@ -77,7 +77,8 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE datasets (
         seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, url TEXT NOT NULL, workspace TEXT NOT NULL,
-        name TEXT NOT NULL, slots INTEGER NOT NULL, last_activity_at TEXT NOT NULL DEFAULT '', total INTEGER NOT NULL DEFAULT -1, scanned_at TEXT NOT NULL DEFAULT ''
+        name TEXT NOT NULL, slots INTEGER NOT NULL, last_activity_at TEXT NOT NULL DEFAULT '',
+        total INTEGER NOT NULL DEFAULT -1, scanned_at TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE TABLE records (
         dataset_id TEXT NOT NULL REFERENCES datasets (id), task_id TEXT NOT NULL REFERENCES tasks (id),

@@ -118,7 +118,8 @@ def trial(argilla_server: ArgillaServer) -> Iterator[Trial]:
 @pytest.fixture(scope="module")
 def annotator(trial: Trial) -> Iterator[Annotator]:
     with chromium() as browser:
-        person = sign_in(browser, trial.url, trial.username, trial.password)
+        # Without the server's policy: escaping must hold alone.
+        person = sign_in(browser, trial.url, trial.username, trial.password, policy=False)
         person.open_dataset(trial.dataset_id)
         yield person
 
@@ -284,3 +285,16 @@ def test_without_to_markdown_the_page_would_load_and_lose(renderer: Annotator) -
     assert any(url.startswith(OUTSIDE) for url in renderer.guard.refused)
     renderer.guard.refused.clear()
     renderer.guard.console_errors.clear()
+
+
+def test_the_servers_policy_is_a_second_wall(trial: Trial) -> None:
+    """Even a text that is sent as it is loads nothing and runs nothing: the server's Content-Security-Policy forbids it."""
+    with chromium() as browser:
+        person = sign_in(browser, trial.url, trial.username, trial.password)
+        person.open_dataset(trial.dataset_id)
+        seen: dict[str, Any] = person.page.evaluate(SHOW, HOSTILE["loads"])
+        assert {"img", "embed", "object"} <= set(seen["elements"])
+        person.page.wait_for_timeout(200)
+        assert person.guard.refused == []
+        assert any("Content Security Policy" in error for error in person.guard.console_errors)
+        assert person.page.evaluate("window.ran") is None
