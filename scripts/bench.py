@@ -361,7 +361,8 @@ def bench_pull(workshop: Workshop) -> Finding:
         ids = {user["username"]: user["id"] for user in connection.request("GET", "/users")["items"]}
         _answer_everything(connection, dataset_id, external_ids, [ids[person] for person in people])
 
-        sdk_dataset = connection.sdk.datasets(config.dataset, workspace="bench")
+        sdk = argilla.Argilla(api_url=address.url, api_key=address.api_key)
+        sdk_dataset = sdk.datasets(config.dataset, workspace="bench")
         assert isinstance(sdk_dataset, argilla.Dataset)
 
         def through_the_sdk() -> None:

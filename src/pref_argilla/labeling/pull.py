@@ -7,7 +7,7 @@ during the scan is seen by the next pull.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +57,7 @@ def scan(
 ) -> Scan:
     """Read every record with its responses. ``task_of`` maps external ids to task ids; other records are foreign."""
     for attempt in range(SCAN_ATTEMPTS):
-        records: dict[str, Mapping[str, Any]] = {}
+        records: dict[str, _Answers] = {}
         total = 0
         offset = 0
         while True:
@@ -68,11 +68,8 @@ def scan(
             )
             total = int(page["total"])
             for record in page["items"]:
-                # Kept without the fields: a page of long answers is large, and the texts are ours already.
-                records[record["id"]] = {
-                    "external_id": record["external_id"],
-                    "responses": record.get("responses") or [],
-                }
+                # Read at once and kept without the fields: a page of long answers is large, and the texts are ours already.
+                records[record["id"]] = _answers(record, task_of, slots)
             offset += PAGE_RECORDS
             if on_page is not None:
                 on_page(len(records))
@@ -80,24 +77,29 @@ def scan(
                 break
         complete = len(records) == total
         if complete or attempt == SCAN_ATTEMPTS - 1:
-            return _read(records.values(), task_of, slots, complete)
+            return _summary(records.values(), complete)
     raise AssertionError("unreachable")
 
 
-def _read(records: Iterable[Mapping[str, Any]], task_of: Mapping[str, str], slots: int, complete: bool) -> Scan:
+_Answers = tuple[Ranking | Unreadable, ...] | None
+"""What people said of one record; None for one that is not ours."""
+
+
+def _answers(record: Mapping[str, Any], task_of: Mapping[str, str], slots: int) -> _Answers:
+    task_id = task_of.get(str(record["external_id"]))
+    if task_id is None:
+        return None
+    return tuple(ranking_of(response, task_id, slots) for response in record.get("responses") or ())
+
+
+def _summary(records: Collection[_Answers], complete: bool) -> Scan:
     rankings: list[Ranking] = []
     unreadable: list[Unreadable] = []
-    count = foreign = 0
-    for record in records:
-        count += 1
-        task_id = task_of.get(str(record["external_id"]))
-        if task_id is None:
-            foreign += 1
-            continue
-        for response in record["responses"]:
-            ranking = ranking_of(response, task_id, slots)
-            (unreadable if isinstance(ranking, Unreadable) else rankings).append(ranking)  # type: ignore[arg-type]
-    return Scan(tuple(rankings), tuple(unreadable), count, foreign, complete)
+    for answers in records:
+        for answer in answers or ():
+            (unreadable if isinstance(answer, Unreadable) else rankings).append(answer)  # type: ignore[arg-type]
+    foreign = sum(answers is None for answers in records)
+    return Scan(tuple(rankings), tuple(unreadable), len(records), foreign, complete)
 
 
 def changes(known: Sequence[Ranking], seen: Scan) -> list[RankingChange]:

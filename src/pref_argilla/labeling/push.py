@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from pref_argilla.labeling.connection import Connection, RefusedRequestError
-from pref_argilla.labeling.records import RecordBody, Unfit
+from pref_argilla.labeling.records import RecordBody
 
 # The server takes 500 records a request; smaller ones show progress and lose less when a connection breaks, at the same speed.
 BATCH_RECORDS = 200
 BATCH_CHARACTERS = 4_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that Argilla does not take, and why."""
+
+    body: RecordBody
+    reason: str
+
+
 def push_records(
     connection: Connection,
     dataset_id: str,
-    bodies: Sequence[RecordBody],
+    bodies: Iterable[RecordBody],
     on_accepted: Callable[[Sequence[RecordBody]], None],
-) -> list[Unfit]:
+) -> list[Refused]:
     """Send ``bodies``; ``on_accepted`` is called after each request with those the server now has. Returns the refused ones.
+
+    ``bodies`` may be made on the way: while the server works on one request, the records of the next are drawn in another
+    thread. Escaping a task's texts takes a quarter of the time that the server takes to store it.
 
     One bad record makes the server refuse its whole request, naming only the first by position: the request is halved until
     the bad ones stand alone.
     """
-    refused: list[Unfit] = []
-    for batch in batches(bodies):
-        _push(connection, dataset_id, batch, on_accepted, refused)
+    refused: list[Refused] = []
+    # The requests stay in this thread, so that Ctrl+C ends one that waits for a server that is away.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="records") as maker:
+        waiting = batches(bodies)
+        ahead = maker.submit(next, waiting, None)
+        while (batch := ahead.result()) is not None:
+            ahead = maker.submit(next, waiting, None)
+            _push(connection, dataset_id, batch, on_accepted, refused)
     return refused
 
 
@@ -34,7 +52,7 @@ def _push(
     dataset_id: str,
     batch: Sequence[RecordBody],
     on_accepted: Callable[[Sequence[RecordBody]], None],
-    refused: list[Unfit],
+    refused: list[Refused],
 ) -> None:
     try:
         connection.request("PUT", f"/datasets/{dataset_id}/records/bulk", json={"items": [body.json for body in batch]})
@@ -42,7 +60,7 @@ def _push(
         if exc.status == 404:
             raise
         if len(batch) == 1:
-            refused.append(Unfit(batch[0].task_id, f"Argilla refused it (HTTP {exc.status}): {exc.detail[:200]}"))
+            refused.append(Refused(batch[0], f"Argilla refused it (HTTP {exc.status}): {exc.detail[:200]}"))
             return
         middle = len(batch) // 2
         _push(connection, dataset_id, batch[:middle], on_accepted, refused)
@@ -51,12 +69,14 @@ def _push(
         on_accepted(batch)
 
 
-def batches(bodies: Sequence[RecordBody]) -> Iterator[Sequence[RecordBody]]:
-    start = characters = 0
-    for end, body in enumerate(bodies):
-        if end > start and (end - start >= BATCH_RECORDS or characters + body.characters > BATCH_CHARACTERS):
-            yield bodies[start:end]
-            start, characters = end, 0
+def batches(bodies: Iterable[RecordBody]) -> Iterator[Sequence[RecordBody]]:
+    batch: list[RecordBody] = []
+    characters = 0
+    for body in bodies:
+        if batch and (len(batch) >= BATCH_RECORDS or characters + body.characters > BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(body)
         characters += body.characters
-    if start < len(bodies):
-        yield bodies[start:]
+    if batch:
+        yield batch

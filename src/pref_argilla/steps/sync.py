@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -76,42 +76,48 @@ def push(
 ) -> PushReport:
     """Create the dataset on first use and send every task that Argilla does not have as it is now.
 
-    Safe to interrupt: records are known by external id, so sending one again changes nothing.
+    Safe to interrupt: records are known by external id, so sending one again changes nothing. Progress counts the tasks
+    that are settled, those that Argilla has already among them.
     """
     dataset = _dataset(store, config, connection, guidelines)
     tasks, held = new_tasks(store, config)
     store.add_tasks(tasks)
     known = store.records(dataset.id)
-    bodies: list[RecordBody] = []
+    everything = _tasks_with_texts(store)
+    secret = store.secret
     unfit: list[Unfit] = []
-    unchanged = 0
-    for task, prompt, completions in _tasks_with_texts(store):
-        body = record_body(task, prompt, completions, secret=store.secret, chat=config.argilla.prompt_field == "chat")
-        if isinstance(body, Unfit):
-            unfit.append(body)
-        elif task.id in known and known[task.id].body_hash == body.hash and not known[task.id].refused:
-            unchanged += 1
-        else:
-            bodies.append(body)
-    pushed = 0
-    if on_progress is not None:
-        on_progress(0, len(bodies))
+    pushed = unchanged = 0
+
+    def tell() -> None:
+        if on_progress is not None:
+            on_progress(pushed + unchanged + len(unfit), len(everything))
+
+    def bodies() -> Iterator[RecordBody]:
+        nonlocal unchanged
+        for task, prompt, completions in everything:
+            body = record_body(task, prompt, completions, secret=secret, chat=config.argilla.prompt_field == "chat")
+            if isinstance(body, Unfit):
+                unfit.append(body)
+            elif task.id in known and known[task.id].body_hash == body.hash and not known[task.id].refused:
+                unchanged += 1
+            else:
+                yield body
 
     def accepted(batch: Sequence[RecordBody]) -> None:
         nonlocal pushed
         store.save_records(dataset.id, [RecordRow(b.task_id, b.external_id, b.hash) for b in batch])
         pushed += len(batch)
-        if on_progress is not None:
-            on_progress(pushed, len(bodies))
+        tell()
 
-    refused = push_records(connection, dataset.id, bodies, accepted)
-    by_task = {body.task_id: body for body in bodies}
+    tell()
+    refused = push_records(connection, dataset.id, bodies(), accepted)
     store.save_records(
-        dataset.id,
-        [RecordRow(u.task_id, by_task[u.task_id].external_id, by_task[u.task_id].hash, u.reason) for u in refused],
+        dataset.id, [RecordRow(r.body.task_id, r.body.external_id, r.body.hash, r.reason) for r in refused]
     )
+    unfit += [Unfit(r.body.task_id, r.reason) for r in refused]
+    tell()
     return PushReport(
-        dataset.id, dataset_page(connection.url, dataset.id), pushed, unchanged, tuple(held), (*unfit, *refused)
+        dataset.id, dataset_page(connection.url, dataset.id), pushed, unchanged, tuple(held), tuple(unfit)
     )
 
 
@@ -142,7 +148,8 @@ def pull(
     stale = not dataset.scanned_at or now - datetime.fromisoformat(dataset.scanned_at) > FULL_SCAN_EVERY
     if not full and not stale and (mark.last_activity_at, mark.total) == (dataset.last_activity_at, dataset.total):
         return PullReport(False, True, mark.total, 0, (), (), connection.requests)
-    task_of = {external_id(store.secret, task.id): task.id for task in store.tasks()}
+    secret = store.secret
+    task_of = {external_id(secret, task.id): task.id for task in store.tasks()}
     seen = scan(
         connection,
         dataset.id,
