@@ -3,12 +3,11 @@
     python scripts/llm_generated_human_evaluated.py prompts.jsonl my-project [port]
 
 Every step goes on where the last run stopped, so running it again costs nothing twice. The models, thresholds and export
-settings are those of my-project/pref-argilla.toml, which the first run writes: the bundled local model, 3 answers a prompt.
+settings are those of my-project/pref-argilla.toml. The first run writes it for the bundled local model and 3 answers a prompt.
 """
 
 import os
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from pref_argilla.encoders import load_encoder
 from pref_argilla.errors import ExportError
 from pref_argilla.labeling.connection import ArgillaAddress, Connection
 from pref_argilla.labeling.team import add_members
-from pref_argilla.local_model import local_model
+from pref_argilla.local_model import answered_locally, local_model
 from pref_argilla.server import EmbeddedServer
 from pref_argilla.sources import read_prompts
 from pref_argilla.steps.add import add_prompts
-from pref_argilla.steps.answer import answer, plan_answers
+from pref_argilla.steps.answer import answer, budget_of, plan_answers
 from pref_argilla.steps.deduplicate import deduplicate
 from pref_argilla.steps.pairing import export_pairs
 from pref_argilla.steps.project import init_project
@@ -38,11 +37,18 @@ def main(prompts: str, folder: Path, port: int = 6900) -> None:
     with Store(folder, writable=True) as store:
         print(f"{add_prompts(store, read_prompts(prompts)).new_prompts} new prompts")
         encoder = load_encoder(config.dedupe.encoder)
-        deduplicate(store, encoder)  # no duplicate prompt is answered
+        prompts_near, answers_near = config.dedupe.prompt_threshold, config.dedupe.completion_threshold
+        # Before asking, so that no duplicate prompt is answered; after it, so that no two answers to rank are the same.
+        deduplicate(store, encoder, prompt_threshold=prompts_near, completion_threshold=answers_near)
         with local_model() as local:
-            models = [replace(m, base_url=local.base_url, api_key_variable="") for m in config.models]
-            print(f"{answer(store, plan_answers(store, config, models).requests, {}).saved} answers")
-        deduplicate(store, encoder)  # no two answers to rank are the same
+            models = answered_locally(config.models, local)
+            keys = {m.api_key_variable: os.environ.get(m.api_key_variable, "") for m in models}
+            requests = plan_answers(store, config, models).requests
+            report = answer(store, requests, keys, budget=budget_of(store, config))
+            print(f"{report.saved} answers, {report.cost} dollars")
+        if report.interrupted:
+            sys.exit(130)
+        deduplicate(store, encoder, prompt_threshold=prompts_near, completion_threshold=answers_near)
         with Connection(ArgillaAddress(url, server.credentials().api_key)) as connection:
             pushed = push(store, config, connection, read_guidelines(config))
             for member in add_members(connection, config.workspace, ["annotator-1"], "annotator"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pref_argilla.schema import Completion, FinishReason, Message, Prompt, Role, Task
-from pref_argilla.tasks import Defect, HeldBack, HeldReason, build_task, shuffled
+from pref_argilla.tasks import MAX_CHARACTERS, Defect, HeldBack, HeldReason, build_task, shuffled
 
 PROMPT = Prompt.of([Message(Role.USER, "Why?")])
 
@@ -27,6 +27,8 @@ def test_every_defect_is_counted_and_nothing_is_padded() -> None:
         completion("half", finish_reason=FinishReason.LENGTH),
         completion("filtered", finish_reason=FinishReason.CONTENT_FILTER),
         completion("no", refusal=True),
+        completion("x\0y"),
+        completion("x" * (MAX_CHARACTERS + 1)),
         completion("twin"),
     ]
     good = [completion("one"), completion("two")]
@@ -42,6 +44,7 @@ def test_every_defect_is_counted_and_nothing_is_padded() -> None:
                     (Defect.CUT_OFF, 1),
                     (Defect.FILTERED, 1),
                     (Defect.REFUSAL, 1),
+                    (Defect.UNFIT, 2),
                     (Defect.DUPLICATE, 1),
                 ]
             )
@@ -90,3 +93,12 @@ def test_slots_are_uniform_over_tasks() -> None:
 def test_seeds_differ() -> None:
     orders = {shuffled(list("abcdefgh"), str(seed), "t1") for seed in range(20)}
     assert len(orders) > 15
+
+
+def test_refusals_are_usable_on_request_and_unfit_prompts_wait() -> None:
+    completions = [completion("I cannot help.", refusal=True), completion("one"), completion("two")]
+    assert isinstance(build(completions), HeldBack)
+    asked = build_task(PROMPT, completions, slots=3, duplicates=set(), seed="s", refusals=True)
+    assert isinstance(asked, Task)
+    long = Prompt.of([Message(Role.USER, "x" * (MAX_CHARACTERS + 1))])
+    assert build_task(long, completions, slots=3, duplicates=set(), seed="s") == HeldBack(long.id, HeldReason.UNFIT)

@@ -18,6 +18,7 @@ from pref_argilla.schema import MAX_SLOTS
 
 CONFIG_FILE = "pref-argilla.toml"
 LANGUAGES = ("en", "tr")
+NAME_RULE = "letters, digits, - and _, beginning with a letter or digit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,8 @@ def parse_config(raw: Mapping[str, Any], folder: Path, where: str = CONFIG_FILE)
     if language not in LANGUAGES:
         raise project.wrong("language", f"one of {', '.join(LANGUAGES)}")
     name = project.text("name", folder.resolve().name)
-    # Argilla's own rule for workspace and dataset names.
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_-]*", name):
-        raise project.wrong("name", "letters, digits, - and _, beginning with a letter or digit")
+    if not _is_name(name):
+        raise project.wrong("name", NAME_RULE)
     project.done()
 
     generate = root.table("generate")
@@ -124,8 +124,8 @@ def parse_config(raw: Mapping[str, Any], folder: Path, where: str = CONFIG_FILE)
     dedupe = root.table("dedupe")
     dedupe_config = DedupeConfig(
         encoder=dedupe.text("encoder", "minilm"),
-        prompt_threshold=dedupe.share("prompt_threshold", None),
-        completion_threshold=dedupe.share("completion_threshold", None),
+        prompt_threshold=dedupe.threshold("prompt_threshold"),
+        completion_threshold=dedupe.threshold("completion_threshold"),
     )
     dedupe.done()
 
@@ -140,6 +140,9 @@ def parse_config(raw: Mapping[str, Any], folder: Path, where: str = CONFIG_FILE)
         comment=argilla.switch("comment", True),
         seed=argilla.optional_whole("seed"),
     )
+    for key, value in (("workspace", argilla_config.workspace), ("dataset", argilla_config.dataset)):
+        if value and not _is_name(value):
+            raise argilla.wrong(key, NAME_RULE)
     if argilla_config.prompt_field not in ("chat", "text"):
         raise argilla.wrong("prompt_field", '"chat" or "text"')
     argilla.done()
@@ -170,6 +173,11 @@ def parse_config(raw: Mapping[str, Any], folder: Path, where: str = CONFIG_FILE)
     return Config(folder, name, language, models, generate_config, dedupe_config, argilla_config, export_config)
 
 
+def _is_name(text: str) -> bool:
+    # Argilla's own rule for workspaces, the stricter of the two.
+    return re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_-]*", text) is not None
+
+
 def _model(table: _Table) -> ModelSpec:
     model = table.text("model", "")
     if not model:
@@ -192,7 +200,7 @@ def _model(table: _Table) -> ModelSpec:
         if prompt_price is not None and completion_price is not None
         else None,
         concurrency=table.whole("concurrency", 8, low=1, high=1024),
-        timeout=table.number("timeout") or 120.0,
+        timeout=table.seconds("timeout", 120.0),
         retries=table.whole("retries", 6, low=0, high=50),
     )
     table.done()
@@ -243,6 +251,14 @@ class _Table:
 
     def share(self, key: str, default: float | None) -> float | None:
         value = self._get(key, "a number from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1)
+        return default if value is None else float(value)
+
+    def threshold(self, key: str) -> float | None:
+        value = self._get(key, "a number over 0, up to 1", lambda v: type(v) in (int, float) and 0 < v <= 1)
+        return None if value is None else float(value)
+
+    def seconds(self, key: str, default: float) -> float:
+        value = self._get(key, "a number of seconds over 0", lambda v: type(v) in (int, float) and v > 0)
         return default if value is None else float(value)
 
     def money(self, key: str) -> Decimal | None:

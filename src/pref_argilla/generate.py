@@ -301,9 +301,13 @@ def generate(
     rng: random.Random,
     budget: Budget | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_lost: Callable[[Decimal], None] | None = None,
     grace: float = 10.0,
 ) -> GenerateReport:
     """``run`` in an event loop of its own, with the clients it needs. For code that is not async.
+
+    ``on_lost`` is called once, at the end or when anything is raised, if dollars may have been billed for answers that
+    never came: the same figure as the report's ``possibly_spent``, and after a second Ctrl+C what was under way.
 
     ``keys`` maps the names of environment variables to their values. Ctrl+C once stops in good order and returns a
     report that says ``interrupted``; twice raises KeyboardInterrupt.
@@ -321,7 +325,10 @@ def generate(
             next_step=f'Set {variable}, or write `api_key_variable = ""` for a model that needs no key.',
         )
 
+    job: _Run | None = None
+
     async def everything() -> GenerateReport:
+        nonlocal job
         async with AsyncExitStack() as stack:
             models = {
                 name: await stack.enter_async_context(
@@ -336,7 +343,11 @@ def generate(
                 # Ctrl+C, after everything that arrived is saved.
                 return job.report()
 
-    return asyncio.run(everything())
+    try:
+        return asyncio.run(everything())
+    finally:
+        if job is not None and on_lost is not None and (lost := job.lost_dollars()):
+            on_lost(lost)
 
 
 async def run(
@@ -627,6 +638,10 @@ class _Run:
                 cost=None if tally.unpriced else tally.cost,
             )
         )
+
+    def lost_dollars(self) -> Decimal:
+        """Worst case of what was sent and did not come back, what is still under way included."""
+        return self._money.lost + self._money.reserved
 
     def report(self) -> GenerateReport:
         tally = self._tally

@@ -239,7 +239,7 @@ class LanguageModel:
             return _Fault("not a chat completion", lost=True)
         content = _text_of(message.get("content"))
         refusal = _text_of(message.get("refusal"))
-        text = _without_lone_surrogates(content or refusal)
+        text = _storable(content or refusal)
         raw_usage = body.get("usage")
         usage: Mapping[str, object] = raw_usage if isinstance(raw_usage, Mapping) else {}
         prompt_tokens, completion_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -251,7 +251,7 @@ class LanguageModel:
             prompt_tokens=prompt_tokens_about(conversation) if prompt_tokens is None else prompt_tokens,
             completion_tokens=tokens_about(text) if completion_tokens is None else completion_tokens,
             tokens_estimated=prompt_tokens is None or completion_tokens is None,
-            model=_without_lone_surrogates(name) if isinstance(name, str) and name else self.spec.model,
+            model=_storable(name) if isinstance(name, str) and name else self.spec.model,
             latency=latency,
         )
 
@@ -391,8 +391,9 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _without_lone_surrogates(text: str) -> str:
-    """JSON can escape half a character, which no file or database takes; it becomes U+FFFD."""
+def _storable(text: str) -> str:
+    """JSON can escape NUL and half a character, which few files and databases take; both become U+FFFD."""
+    text = text.replace("\0", "\ufffd")
     try:
         text.encode()
     except UnicodeEncodeError:

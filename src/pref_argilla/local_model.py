@@ -13,13 +13,14 @@ import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from pref_argilla.errors import ModelError
+from pref_argilla.models import LOCAL_ENDPOINT, ModelSpec
 
 MODEL_NAME = "smollm2-135m-instruct"
 
@@ -32,6 +33,16 @@ class LocalModel:
     model: str
     pid: int
     slots: int
+
+
+def answered_locally(models: Iterable[ModelSpec], running: LocalModel) -> list[ModelSpec]:
+    """The models, with the address of the running one where ``base_url`` is "local"."""
+    return [
+        replace(model, base_url=running.base_url, api_key_variable="", concurrency=running.slots)
+        if model.base_url == LOCAL_ENDPOINT
+        else model
+        for model in models
+    ]
 
 
 def local_model_missing() -> str:

@@ -88,15 +88,13 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE rankings (
         task_id TEXT NOT NULL REFERENCES tasks (id), annotator_id TEXT NOT NULL REFERENCES annotators (id),
         dataset_id TEXT NOT NULL, status TEXT NOT NULL, ranks TEXT NOT NULL, response_id TEXT NOT NULL,
-        updated_at TEXT NOT NULL, flags TEXT NOT NULL, comment TEXT NOT NULL, PRIMARY KEY (task_id, annotator_id)
+        updated_at TEXT NOT NULL, flags TEXT NOT NULL, comment TEXT NOT NULL,
+        PRIMARY KEY (task_id, annotator_id, dataset_id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE ranking_history (
         seq INTEGER PRIMARY KEY, change TEXT NOT NULL, task_id TEXT NOT NULL, annotator_id TEXT NOT NULL,
         status TEXT NOT NULL, ranks TEXT NOT NULL, response_id TEXT NOT NULL, updated_at TEXT NOT NULL,
         flags TEXT NOT NULL, comment TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE exports (
-        seq INTEGER PRIMARY KEY, format TEXT NOT NULL, folder TEXT NOT NULL, pairs INTEGER NOT NULL, at TEXT NOT NULL
     ) STRICT;
     """,
 )
@@ -121,6 +119,17 @@ class GenerationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationKey:
+    """A request that was answered: which settings, which sample. ``completion_id`` is None for a rejected one."""
+
+    prompt_id: str
+    fingerprint: str
+    sample: int
+    outcome: str
+    completion_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationTotals:
     """Summed over every request ever answered. ``cost`` is in US dollars; ``unpriced`` answers are not in it."""
 
@@ -135,7 +144,7 @@ class GenerationTotals:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRow:
-    """``kind`` is "prompt" or "completion"; ``method`` "exact" or the encoder's name; ``score`` the cosine similarity."""
+    """``kind`` is "prompt" or "completion"; ``method`` "exact" or "near"; ``score`` the cosine similarity."""
 
     id: str
     kind: str
@@ -408,15 +417,15 @@ class Store:
             yield rows
             last = rows[-1][0]
 
-    def generations(self) -> Iterator[tuple[str, str, int, str]]:
-        """(prompt id, model fingerprint, sample, outcome) of every answered request."""
-        yield from self._rows(
-            "SELECT prompt_id, fingerprint, sample, outcome FROM generations ORDER BY prompt_id, sample"
-        )
-
-    def generated_completions(self) -> dict[str, str]:
-        """The fingerprint of the model settings behind each generated completion, by completion id."""
-        return dict(self._rows("SELECT completion_id, fingerprint FROM generations WHERE completion_id IS NOT NULL"))
+    def generations(self) -> list[GenerationKey]:
+        """Every answered request, by prompt and sample."""
+        return [
+            GenerationKey(*row)
+            for row in self._rows(
+                "SELECT prompt_id, fingerprint, sample, outcome, completion_id FROM generations"
+                " ORDER BY prompt_id, sample, fingerprint"
+            )
+        ]
 
     def generation_totals(self) -> GenerationTotals:
         requests, prompt_tokens, completion_tokens, cost, priced, estimated = self._rows(
@@ -494,7 +503,7 @@ class Store:
                 yield Task(id_, prompt_id, tuple(json.loads(completion_ids)))
 
     def datasets(self) -> list[DatasetRow]:
-        """In the order of their first use."""
+        """In the order of their last use by a push."""
         return [
             DatasetRow(*row)
             for row in self._rows(
@@ -507,7 +516,8 @@ class Store:
             db.execute(
                 "INSERT INTO datasets (id, url, workspace, name, slots, last_activity_at, total, scanned_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " url = excluded.url, workspace = excluded.workspace, name = excluded.name",
+                " url = excluded.url, workspace = excluded.workspace, name = excluded.name,"
+                " seq = (SELECT max(seq) + 1 FROM datasets)",
                 (row.id, row.url, row.workspace, row.name, row.slots, row.last_activity_at, row.total, row.scanned_at),
             )
 
@@ -534,7 +544,10 @@ class Store:
         }
 
     def rankings(self, dataset_id: str | None = None) -> list[Ranking]:
-        """The ledger as it stands, withdrawn ones included, ordered by task and annotator."""
+        """The ledger as it stands, withdrawn ones included, ordered by task and annotator.
+
+        An annotator who saw a task in two datasets has an entry for each.
+        """
         return [
             _ranking(row)
             for row in self._rows(
@@ -572,7 +585,7 @@ class Store:
                 )
                 db.execute(
                     "INSERT INTO rankings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                    " dataset_id = excluded.dataset_id, status = excluded.status, ranks = excluded.ranks,"
+                    " status = excluded.status, ranks = excluded.ranks,"
                     " response_id = excluded.response_id, updated_at = excluded.updated_at, flags = excluded.flags,"
                     " comment = excluded.comment",
                     (r.task_id, r.annotator_id, dataset.id, *columns),

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pref_argilla.schema import Completion, FinishReason, Prompt, Task
-from pref_argilla.text import is_empty
+from pref_argilla.text import is_empty, unstorable
+
+# Argilla accepts 5 MB without complaint and its page then hangs; nobody reads a longer answer than this.
+MAX_CHARACTERS = 400_000
+# The server refuses a chat of more messages.
+MAX_MESSAGES = 500
 
 
 class Defect(StrEnum):
@@ -19,6 +24,7 @@ class Defect(StrEnum):
     CUT_OFF = "cut off"
     FILTERED = "stopped by a content filter"
     REFUSAL = "refusal"
+    UNFIT = "too long or not storable"
     DUPLICATE = "duplicate"
 
 
@@ -28,7 +34,7 @@ class HeldReason(StrEnum):
     DUPLICATE_PROMPT = "duplicate prompt"
     NO_COMPLETIONS = "no completions yet"
     TOO_FEW = "too few usable completions"
-    UNFIT = "cannot be shown"
+    UNFIT = "prompt too long or not storable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +48,36 @@ class HeldBack:
     detail: str = ""
 
 
-def defect_of(completion: Completion, duplicates: Collection[str]) -> Defect | None:
-    """None for a usable completion."""
+def fits(text: str) -> bool:
+    """Whether a text can be stored by Argilla and shown by its page."""
+    return len(text) <= MAX_CHARACTERS and unstorable(text) is None
+
+
+def defect_of(completion: Completion, duplicates: Collection[str], refusals: bool = False) -> Defect | None:
+    """None for a usable completion; ``refusals`` True lets refusals count as usable."""
     if is_empty(completion.text):
         return Defect.EMPTY
     if completion.finish_reason is FinishReason.LENGTH:
         return Defect.CUT_OFF
     if completion.finish_reason is FinishReason.CONTENT_FILTER:
         return Defect.FILTERED
-    if completion.refusal:
+    if completion.refusal and not refusals:
         return Defect.REFUSAL
+    if not fits(completion.text):
+        return Defect.UNFIT
     if completion.id in duplicates:
         return Defect.DUPLICATE
     return None
 
 
 def build_task(
-    prompt: Prompt, completions: Sequence[Completion], *, slots: int, duplicates: Collection[str], seed: str
+    prompt: Prompt,
+    completions: Sequence[Completion],
+    *,
+    slots: int,
+    duplicates: Collection[str],
+    seed: str,
+    refusals: bool = False,
 ) -> Task | HeldBack:
     """A task of exactly ``slots`` completions, never padded.
 
@@ -67,12 +86,14 @@ def build_task(
     """
     if prompt.id in duplicates:
         return HeldBack(prompt.id, HeldReason.DUPLICATE_PROMPT)
+    if len(prompt.messages) > MAX_MESSAGES or not all(fits(message.content) for message in prompt.messages):
+        return HeldBack(prompt.id, HeldReason.UNFIT)
     if not completions:
         return HeldBack(prompt.id, HeldReason.NO_COMPLETIONS)
     usable: list[Completion] = []
     defects: dict[Defect, int] = {}
     for completion in completions:
-        defect = defect_of(completion, duplicates)
+        defect = defect_of(completion, duplicates, refusals)
         if defect is None:
             usable.append(completion)
         else:

@@ -82,7 +82,16 @@ def test_no_server_at_the_address(project: Project) -> None:
     away = Project(project.folder, {"ARGILLA_API_URL": f"http://127.0.0.1:{free_port()}", "ARGILLA_API_KEY": "k"})
     fails(away.run("sync", "push"), "No Argilla server answers", "server up")
     nonsense = Project(project.folder, {"ARGILLA_API_URL": "not an address", "ARGILLA_API_KEY": "k"})
-    fails(nonsense.run("sync", "push"), "ARGILLA_API_URL")
+    fails(nonsense.run("sync", "push"), "is not one", "ARGILLA_API_URL")
+    for key in ("secret-key ", "secret-key\n", "secret-kéy"):
+        odd = Project(project.folder, {"ARGILLA_API_URL": f"http://127.0.0.1:{free_port()}", "ARGILLA_API_KEY": key})
+        result = odd.run("sync", "push")
+        fails(result, "ARGILLA_API_KEY")
+        assert key.strip() not in result.err + result.out
+    secret = Project(project.folder, {"ARGILLA_API_URL": "http://owner:hunter2@127.0.0.1:1", "ARGILLA_API_KEY": "k"})
+    result = secret.run("sync", "push")
+    fails(result, "holds a password")
+    assert "hunter2" not in result.err + result.out
     keyless = Project(project.folder, {"ARGILLA_API_URL": "http://127.0.0.1:1"})
     fails(keyless.run("sync", "push"), "ARGILLA_API_KEY is not set")
 

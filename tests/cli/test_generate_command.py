@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from endpoint import RunningEndpoint, running_endpoint
-from project import Project
+from project import Project, Result
 
 KEY = "sk-test-1234567890-very-secret"
 
@@ -97,7 +97,7 @@ def test_rate_limits_and_server_errors_are_waited_out(project: Project, endpoint
     endpoint.play(
         key=KEY,
         models=["good"],
-        sequence=[limited, {"kind": "status", "status": 500}, {"kind": "half"}, {"kind": "reset"}],
+        sequence=[limited, failing, {"kind": "half"}, {"kind": "reset"}],
     )
     started = time.monotonic()
     report = project.ok("generate")
@@ -116,8 +116,11 @@ def test_unusable_answers_are_marked_and_topped_up(project: Project, endpoint: R
     endpoint.play(key=KEY, models=["good"], sequence=bad)
     # The first prompt may get all of the bad ones; by default it would be given up after three.
     write(project, endpoint, more="[generate]\nmax_attempts = 5")
-    first = project.ok("generate")
+    result = project.run("generate", "--json")
+    first = result.json
     assert (first["saved"], first["usable"], sum(first["marked"].values())) == (18, 14, 4)
+    assert (result.code, first["still_missing"], first["askable"], first["short"]) == (3, 4, 4, 0)
+    assert "pref-argilla generate" in result.err and "dedupe" not in result.err
     second = project.ok("generate")
     assert (second["saved"], second["usable"]) == (4, 4)
     status = project.ok("status")
@@ -140,3 +143,64 @@ def test_interrupted_it_saves_what_arrives_and_ends_with_130(project: Project, e
     assert saved == endpoint.stats()["billed"]
     assert saved + project.ok("generate")["saved"] == 18
     assert endpoint.stats()["billed_most_for_one_key"] == 1
+
+
+def test_done_is_said_only_when_it_is(project: Project, endpoint: RunningEndpoint) -> None:
+    endpoint.play(key=KEY, models=["good"])
+    part = project.run("generate", "--limit", "5", "--json")
+    assert (part.code, part.json["requests"], part.json["saved"], part.json["still_missing"]) == (3, 5, 5, 13)
+    assert "Next:" not in part.err
+    whole = project.run("generate")
+    assert whole.code == 0 and "Next: pref-argilla dedupe" in whole.err
+
+
+def test_prompts_that_can_never_have_their_answers_are_said(project: Project, endpoint: RunningEndpoint) -> None:
+    endpoint.play(key=KEY, models=["good"], by_text={"Question 0": {"kind": "ok", "finish_reason": "length"}})
+    for attempt in range(3):
+        result = project.run("generate", "--json")
+        assert result.code == 3
+        found = result.json
+        assert found["still_missing"] == 3
+        assert (found["askable"], found["short"]) == (0, 1)
+        assert found["requests"] == (18 if attempt == 0 else 0)
+        assert "1 prompts cannot get 3 usable answers" in result.err
+    assert "Nothing to ask" in project.run("generate").out
+
+
+def test_one_shape_whatever_happens(project: Project, endpoint: RunningEndpoint) -> None:
+    endpoint.play(key=KEY, models=["good"])
+    estimate, done, nothing = project.ok("generate", "--estimate"), project.ok("generate"), project.ok("generate")
+    assert list(estimate) == list(done) == list(nothing)
+    kinds = [{key: type(value) for key, value in found.items()} for found in (estimate, done, nothing)]
+    assert kinds[0] == kinds[1] == kinds[2]
+    assert [found["still_missing"] for found in (estimate, done, nothing)] == [18, 0, 0]
+    assert (estimate["saved"], done["saved"], nothing["saved"]) == (0, 18, 0)
+
+
+def stop(project: Project, endpoint: RunningEndpoint, *signals: signal.Signals, quiet: bool = False) -> Result:
+    """Send the signals to a run that has asked, a moment apart."""
+    process = project.start("generate", "--json", *(["--quiet"] if quiet else []))
+    deadline = time.monotonic() + 20
+    while endpoint.stats()["requests"] < 8 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for one in signals:
+        process.send_signal(one)
+        time.sleep(0.4)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err, err
+    return Result(process.returncode, out, err)
+
+
+def test_sigterm_tidies_up_as_ctrl_c_does(project: Project, endpoint: RunningEndpoint) -> None:
+    endpoint.play(key=KEY, models=["good"], latency=0.4)
+    result = stop(project, endpoint, signal.SIGTERM)
+    assert (result.code, result.json["interrupted"]) == (130, True)
+    assert result.json["saved"] == endpoint.stats()["billed"] > 0
+    assert "Interrupted." in result.err
+
+
+def test_twice_ctrl_c_still_leaves_one_object(project: Project, endpoint: RunningEndpoint) -> None:
+    endpoint.play(key=KEY, models=["good"], latency=5.0)
+    result = stop(project, endpoint, signal.SIGINT, signal.SIGINT, quiet=True)
+    assert (result.code, result.json) == (130, {"interrupted": True})
+    assert result.err == ""

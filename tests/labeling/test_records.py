@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pref_argilla.labeling.records import (
-    MAX_FIELD_CHARACTERS,
     RecordBody,
     Unfit,
     Unreadable,
@@ -18,6 +17,7 @@ from pref_argilla.labeling.records import (
     record_body,
 )
 from pref_argilla.schema import Completion, Message, Prompt, Ranking, ResponseStatus, Role, Task
+from pref_argilla.tasks import MAX_CHARACTERS
 
 PROMPT = Prompt.of([Message(Role.SYSTEM, "Be kind."), Message(Role.USER, "Merhaba?")])
 ORIGINS = ("gpt-secret", "llama-secret", "human")
@@ -57,7 +57,7 @@ def test_prompt_as_chat_or_text() -> None:
     [
         (["one", "two", " \n"], "is empty"),
         (["one", "two", "a\x00b"], "NUL"),
-        (["one", "two", "x" * (MAX_FIELD_CHARACTERS + 1)], "400001 characters"),
+        (["one", "two", "x" * (MAX_CHARACTERS + 1)], "400001 characters"),
     ],
 )
 def test_what_argilla_would_swallow_is_refused_here(texts: list[str], reason: str) -> None:

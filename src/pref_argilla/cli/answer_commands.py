@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption
+from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption, above_zero, command, finite
 from pref_argilla.cli.output import Output
 
 if TYPE_CHECKING:
     from pref_argilla.config import Config
     from pref_argilla.dedupe import Duplicate, Encoder
-    from pref_argilla.generate import Estimate, GenerateReport, Progress
+    from pref_argilla.generate import Estimate, GenerateReport, Plan, Progress
     from pref_argilla.models import ModelSpec
     from pref_argilla.steps.deduplicate import DedupeReport
     from pref_argilla.store import Store
@@ -24,13 +24,53 @@ if TYPE_CHECKING:
 EXACT_ONLY = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run of ``generate`` and what it leaves. ``report`` is None where nothing was asked.
+
+    ``still_missing`` counts the answers that prompts lack afterwards, ``askable`` those of them that another run can ask
+    for, ``short`` the prompts that can never get all of theirs from these models.
+    """
+
+    before: Estimate
+    report: GenerateReport | None
+    askable: int
+    short: int
+    still_missing: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same keys whatever happened. Costs in US dollars, None where a price is unknown."""
+        report = self.report
+        return {
+            "requests": self.before.requests,
+            "cost_at_most": self.before.cost_at_most,
+            "saved": report.saved if report else 0,
+            "usable": report.usable if report else 0,
+            "marked": dict(report.marked) if report else {},
+            "failed": dict(report.failed) if report else {},
+            "not_started": report.not_started if report else self.before.requests,
+            "prompt_tokens": report.prompt_tokens if report else 0,
+            "completion_tokens": report.completion_tokens if report else 0,
+            "cost": report.cost if report else Decimal(0),
+            "possibly_spent": report.possibly_spent if report else Decimal(0),
+            "stopped_by_budget": report.stopped_by_budget if report else False,
+            "stopped_models": dict(report.stopped_models) if report else {},
+            "interrupted": report.interrupted if report else False,
+            "still_missing": self.still_missing,
+            "askable": self.askable,
+            "short": self.short,
+            "seconds": round(report.seconds, 3) if report else 0.0,
+        }
+
+
 def generate(
     answers: Annotated[
         int | None,
         typer.Option(min=2, max=26, help="Answers a prompt; default: [generate] answers.", show_default=False),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Hard spend limit of the project in US dollars.", show_default=False)
+        float | None,
+        typer.Option(min=0, callback=finite, help="Hard spend limit of the project in US dollars.", show_default=False),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask at most so many requests in this run.", show_default=False)
@@ -44,7 +84,6 @@ def generate(
 ) -> None:
     """Have the models answer. Saves each answer as it arrives, asks only for what is missing, never passes the limit."""
     from pref_argilla.config import load_config
-    from pref_argilla.generate import Estimate
     from pref_argilla.store import Store
 
     output = Output(as_json, quiet)
@@ -58,21 +97,35 @@ def generate(
         ),
     )
     with Store(project, writable=True) as store:
-        report = ask(store, config, output, limit=limit, only_estimate=estimate)
-    if isinstance(report, Estimate):
-        output.done({"requests": report.requests, "cost_at_most": report.cost_at_most})
-        return
-    output.done(_as_dict(report))
-    if report.interrupted:
+        asked = ask(store, config, output, limit=limit, only_estimate=estimate)
+    interrupted = asked.report is not None and asked.report.interrupted
+    if not estimate and not interrupted:
+        _say_what_is_next(asked, config, output)
+    output.done(asked.as_dict())
+    if interrupted:
         raise typer.Exit(130)
-    if not report.complete:
+    if asked.still_missing and not estimate:
         raise typer.Exit(3)
+
+
+def _say_what_is_next(asked: Asked, config: Config, output: Output) -> None:
+    if asked.askable:
+        output.say(
+            f"{asked.askable} answers are still to be asked for: run '{command('generate', config.folder)}' again."
+        )
+    elif asked.short:
+        output.say(
+            "For more, raise [generate] max_attempts or a model's samples, or add a model; "
+            f"to go on with the others: {command('dedupe', config.folder)}"
+        )
+    else:
+        output.say(f"Next: {command('dedupe', config.folder)}")
 
 
 def ask(
     store: Store, config: Config, output: Output, *, limit: int | None = None, only_estimate: bool = False
-) -> GenerateReport | Estimate:
-    """Plan, say what it costs at most, ask, say what it cost. Only the estimate when nothing was asked."""
+) -> Asked:
+    """Plan, say what it costs at most, ask, say what it cost, plan again to see what is left."""
     from pref_argilla.cli.environment import model_keys
     from pref_argilla.generate import estimate as estimate_of
     from pref_argilla.steps.answer import answer, budget_of, plan_answers
@@ -80,18 +133,14 @@ def ask(
     planned = plan_answers(store, config, config.models)
     requests = planned.requests[:limit]
     before = estimate_of(requests)
-    if planned.short:
-        output.warn(
-            f"{len(planned.short)} prompts cannot get {config.generate.answers} usable answers: "
-            "the models' samples or attempts are used up."
-        )
     if only_estimate or not requests:
-        output.line(
-            f"{before.requests} answers to ask for, {_money(before.cost_at_most)} at most."
-            if requests
-            else "Nothing to ask: every prompt has the answers that it can get."
-        )
-        return before
+        if requests:
+            output.line(f"{before.requests} answers to ask for, {_money(before.cost_at_most)} at most.")
+        elif planned.short:
+            output.line("Nothing to ask: every prompt has the answers that it can get.")
+        else:
+            output.line("Nothing to ask: every prompt has its answers.")
+        return _asked(before, None, planned, config, output)
     output.say(
         f"{before.requests} answers to ask for: at most {before.completion_tokens_at_most} tokens written, "
         f"{_money(before.cost_at_most)} at most."
@@ -119,8 +168,17 @@ def ask(
         )
     if report.stopped_by_budget:
         output.warn(f"Stopped at the spend limit; {report.not_started} requests were not started.")
-    output.say("Next: pref-argilla dedupe" if report.complete else "Run 'pref-argilla generate' again to go on.")
-    return report
+    return _asked(before, report, plan_answers(store, config, config.models), config, output)
+
+
+def _asked(before: Estimate, report: GenerateReport | None, left: Plan, config: Config, output: Output) -> Asked:
+    if left.short:
+        output.warn(
+            f"{len(left.short)} prompts cannot get {config.generate.answers} usable answers: "
+            "the models' samples or attempts are used up."
+        )
+    missing = len(left.requests) + sum(lacking for _, lacking in left.short)
+    return Asked(before, report, askable=len(left.requests), short=len(left.short), still_missing=missing)
 
 
 def _start_local_model(config: Config, output: Output, stack: ExitStack) -> dict[str, ModelSpec]:
@@ -153,29 +211,16 @@ def _counts(counts: Any, word: str) -> str:
     return f", {word}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) if counts else ""
 
 
-def _as_dict(report: GenerateReport) -> dict[str, Any]:
-    return {
-        "requested": report.requested,
-        "saved": report.saved,
-        "usable": report.usable,
-        "marked": dict(report.marked),
-        "failed": dict(report.failed),
-        "not_started": report.not_started,
-        "prompt_tokens": report.prompt_tokens,
-        "completion_tokens": report.completion_tokens,
-        "cost": report.cost,
-        "possibly_spent": report.possibly_spent,
-        "stopped_by_budget": report.stopped_by_budget,
-        "interrupted": report.interrupted,
-        "stopped_models": dict(report.stopped_models),
-        "seconds": round(report.seconds, 3),
-    }
-
-
 def dedupe(
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Cosine similarity for prompts and answers alike.", show_default=False),
+        typer.Option(
+            min=0,
+            max=1,
+            callback=above_zero,
+            help="Cosine similarity, above 0, for prompts and answers alike.",
+            show_default=False,
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -200,7 +245,9 @@ def dedupe(
     with Store(project, writable=True) as store:
         config = replace(config, dedupe=settings)
         report = mark_duplicates(store, config, output, open_encoder(config, output), show=show)
-    output.say("Next: pref-argilla generate tops up what is missing; pref-argilla sync push sends the rest.")
+    output.say(
+        f"Next: {command('generate', project)} tops up what is missing; {command('sync push', project)} sends the rest."
+    )
     output.done(
         {
             "prompts": report.prompts,

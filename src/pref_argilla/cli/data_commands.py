@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pref_argilla.cli.options import HERE, ColumnOption, JsonOption, ProjectOption, QuietOption
+from pref_argilla.cli.options import HERE, ColumnOption, JsonOption, ProjectOption, QuietOption, command
 from pref_argilla.cli.output import Output
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def init(
     made = init_project(directory or project, language=language)
     for path in made.written:
         output.line(f"wrote {path}")
-    output.say(f"Next: pref-argilla prompts add FILE --project {made.folder}")
+    output.say(f"Next: {command('prompts add FILE', made.folder)}")
     output.done({"project": str(made.folder), "name": made.name, "written": [str(path) for path in made.written]})
 
 
@@ -70,7 +70,12 @@ def add_prompts(
     )
     with Store(project, writable=True) as store, output.progress("Adding prompts") as advance:
         report = add.add_prompts(store, rows, advance)
-    _report(output, report, "prompts", "Next: pref-argilla generate, or pref-argilla completions add FILE")
+    _report(
+        output,
+        report,
+        "prompts",
+        f"Next: {command('generate', project)}, or {command('completions add FILE', project)}",
+    )
 
 
 @completions_app.callback()
@@ -109,7 +114,7 @@ def add_completions(
     )
     with Store(project, writable=True) as store, output.progress("Adding answers") as advance:
         report = add.add_completions(store, rows, advance)
-    _report(output, report, "completions", "Next: pref-argilla dedupe, then pref-argilla sync push")
+    _report(output, report, "completions", f"Next: {command('dedupe', project)}, then {command('sync push', project)}")
 
 
 def _columns(used: ColumnUse) -> str:

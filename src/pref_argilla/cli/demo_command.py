@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pref_argilla.cli.options import JsonOption, QuietOption
+from pref_argilla.cli.options import JsonOption, QuietOption, command
 from pref_argilla.cli.output import Output
 
 # So many sample prompts keep the demo under six minutes on two slow cores with the bundled model.
@@ -34,16 +35,16 @@ def demo(
     quiet: QuietOption = False,
 ) -> None:
     """Start Argilla, have models answer, remove duplicates, push, add two annotators. Run again, it goes on."""
-    from itertools import islice
+    from itertools import chain, islice
 
     from pref_argilla.cli.answer_commands import ask, mark_duplicates, open_encoder
     from pref_argilla.cli.environment import argilla_address, embedded_server, variables
     from pref_argilla.cli.sync_commands import push_tasks
+    from pref_argilla.cli.team_commands import create_and_show
     from pref_argilla.config import CONFIG_FILE, load_config
     from pref_argilla.errors import ModelUnavailableError
-    from pref_argilla.generate import Estimate
     from pref_argilla.labeling.connection import Connection
-    from pref_argilla.labeling.team import add_members
+    from pref_argilla.models import LOCAL_ENDPOINT
     from pref_argilla.resources import setup_file
     from pref_argilla.sources import read_prompts
     from pref_argilla.steps.add import add_prompts
@@ -52,21 +53,20 @@ def demo(
 
     output = Output(as_json, quiet)
     environment = variables(project)
-    remote = bool(environment.get("OPENAI_API_KEY") or environment.get("OPENAI_BASE_URL"))
+    rows = iter(
+        read_prompts(
+            prompts or setup_file("samples", "prompts.jsonl"),
+            source=(prompts and Path(prompts).name) or "pref-argilla samples",
+        )
+    )
+    # Read before anything is made or started: a missing file must leave nothing behind.
+    rows = chain(list(islice(rows, 1)), rows)
     if not (project / CONFIG_FILE).exists():
-        init_project(project, config_text=_config_text(environment, remote))
+        init_project(project, config_text=_config_text(environment))
         output.say(f"Made the project {project}")
     config = load_config(project)
-
-    server = embedded_server(project)
-    running = server.up(port=_port(port), progress=output.say)
-    output.say(f"Argilla runs at {running.url}")
-
+    remote = all(model.base_url != LOCAL_ENDPOINT for model in config.models)
     wanted = count if count is not None else None if remote or prompts else PROMPTS_WITH_LOCAL_MODEL
-    rows = read_prompts(
-        prompts or setup_file("samples", "prompts.jsonl"),
-        source=(prompts and Path(prompts).name) or "pref-argilla samples",
-    )
     with Store(project, writable=True) as store:
         added = add_prompts(store, islice(rows, wanted))
         for sentence in added.examples:
@@ -74,34 +74,33 @@ def demo(
         output.line(f"{added.new_prompts} new prompts of {added.rows}")
         # Before asking, so that no duplicate prompt is paid for; after it, so that equal answers are replaced.
         encoder = open_encoder(config, output)
+        # Before the answers: nothing is spent where Argilla cannot run.
+        running = embedded_server(project).up(port=_port(port), progress=output.say)
+        output.say(f"Argilla runs at {running.url}")
         mark_duplicates(store, config, output, encoder, show=5)
         for _ in range(config.generate.max_attempts):
             asked = ask(store, config, output)
-            if isinstance(asked, Estimate):
+            if asked.report is None:
                 break
-            if asked.interrupted:
+            if asked.report.interrupted:
                 raise typer.Exit(130)
-            if not asked.saved:
+            if not asked.report.saved:
                 raise ModelUnavailableError(
                     "No model answered.",
-                    cause=", ".join(asked.failed),
-                    next_step="Run 'pref-argilla generate' for the details.",
+                    cause=", ".join(asked.report.failed),
+                    next_step=f"Run '{command('generate', project)}' for the details.",
                 )
             mark_duplicates(store, config, output, encoder, show=0)
         with Connection(argilla_address(config)) as connection:
             pushed = push_tasks(store, config, connection, output)
-            members = add_members(connection, config.workspace, list(ANNOTATORS), "annotator")
+            output.line(f"Sign in at    {running.url}")
+            members = create_and_show(output, connection, config.workspace, list(ANNOTATORS), "annotator")
 
-    output.table(
-        f"Sign in at {running.url}",
-        ("user", "password"),
-        [(m.username, m.password or "(shown at the first run)") for m in members],
-    )
-    where = f"--project {project}"
     output.line(f"Rank at       {pushed.page}")
-    output.line(f"Then run      pref-argilla sync pull {where}")
-    output.line(f"and           pref-argilla export --out pairs {where}")
-    output.say(f"Stop Argilla with 'pref-argilla server down {where}'; everything in it stays.")
+    output.line(f"Then run      {command('sync pull', project)}")
+    output.line(f"and           {command('export --out pairs', project)}")
+    output.say(f"Stop Argilla with '{command('server down', project)}'; everything in it stays.")
+    output.say(f"A lost password: {command('team password NAME', project)}")
     output.done(
         {
             "project": str(project),
@@ -110,34 +109,47 @@ def demo(
             "prompts": added.rows,
             "pushed": pushed.pushed,
             "unchanged": pushed.unchanged,
-            "annotators": [{"username": m.username, "password": m.password} for m in members],
+            "annotators": [{"username": m["username"], "password": m["password"]} for m in members],
         }
     )
 
 
-def _config_text(environment: dict[str, str], remote: bool) -> str:
+def _config_text(environment: dict[str, str]) -> str:
+    """The template; its model is replaced where the environment names an endpoint."""
     from pref_argilla.resources import setup_file
 
     text = setup_file("pref-argilla.toml").read_text(encoding="utf-8")
-    if not remote:
+    key, address = environment.get("OPENAI_API_KEY"), environment.get("OPENAI_BASE_URL")
+    if not key and not address:
         return text
-    start, end = text.index("[[models]]"), text.index("# [[models]]")
-    model = environment.get("OPENAI_MODEL", "gpt-4o-mini")
-    variable = "OPENAI_API_KEY" if environment.get("OPENAI_API_KEY") else ""
+    model = environment.get("OPENAI_MODEL") or "gpt-4o-mini"
     table = "\n".join(
         (
             "[[models]]",
-            f"name = {json.dumps(model)}",
-            f"model = {json.dumps(model)}",
-            f"base_url = {json.dumps(environment.get('OPENAI_BASE_URL') or 'https://api.openai.com/v1')}",
-            f'api_key_variable = "{variable}"',
+            f"name = {_toml_text('OPENAI_MODEL', model)}",
+            f"model = {_toml_text('OPENAI_MODEL', model)}",
+            f"base_url = {_toml_text('OPENAI_BASE_URL', address or 'https://api.openai.com/v1')}",
+            f'api_key_variable = "{"OPENAI_API_KEY" if key else ""}"',
             "temperature = 1.0",
             "max_tokens = 800",
             "",
             "",
         )
     )
-    return text[:start] + table + text[end:]
+    # From the template's own table to the example behind it, both at the beginning of a line.
+    replaced, count = re.subn(r"^\[\[models\]\].*?(?=^# \[\[models\]\])", lambda _: table, text, flags=re.M | re.S)
+    if count != 1:
+        raise ValueError("the template of pref-argilla.toml has not one [[models]] table before its example")
+    return replaced
+
+
+def _toml_text(variable: str, value: str) -> str:
+    from pref_argilla.errors import ConfigError
+
+    if not value.isprintable():
+        raise ConfigError(f"{variable} holds characters that cannot be shown.", next_step="Correct it.")
+    # What is printable needs the same two escapes in TOML as in JSON.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _port(wanted: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,17 +26,35 @@ def variables(folder: Path) -> dict[str, str]:
     """The environment over what ``secrets.env`` holds; a file that others can read is refused."""
     path = folder / SECRETS_FILE
     values: dict[str, str] = {}
-    if path.exists():
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise ConfigError(f"{path} can be read by others.", next_step=f"Run: chmod 600 {path}")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            match = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*", line)
-            if match is None:
-                raise ConfigError(f"{path}, line {number} is not NAME=value.", next_step="Correct that line.")
-            values[match[1]] = match[2].strip("\"'")
-    return {**values, **os.environ}
+    for number, line in enumerate((_secrets(path) or "").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*", line)
+        if match is None:
+            raise ConfigError(f"{path}, line {number} is not NAME=value.", next_step="Correct that line.")
+        values[match[1]] = match[2].strip("\"'")
+    # A variable that is set to nothing is not set: "OPENAI_API_KEY=" must not hide the key in the file.
+    return {**values, **{name: value for name, value in os.environ.items() if value}}
+
+
+def _secrets(path: Path) -> str | None:
+    """What the file holds, None where there is none. The mode is that of the file which is read."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}.", next_step="Check its owner and rights.") from exc
+    if mode & 0o077:
+        raise ConfigError(f"{path} can be read by others.", next_step=f"Run: chmod 600 {shlex.quote(str(path))}")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        # Without its cause: that would hold the file's content, keys and all.
+        raise ConfigError(f"{path}, line {line} is not UTF-8.", next_step="Save the file as UTF-8.") from None
 
 
 def model_keys(config: Config, models: Iterable[ModelSpec]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption
+from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption, finite
 from pref_argilla.cli.output import Output
 
 
@@ -21,15 +21,19 @@ def export(
         str | None, typer.Option(help="best_worst, best_rest, adjacent or all.", show_default=False)
     ] = None,
     min_margin: Annotated[
-        float | None, typer.Option(min=0, max=1, show_default=False, help="(votes for - against) / annotators.")
+        float | None,
+        typer.Option(min=0, max=1, callback=finite, show_default=False, help="(votes for - against) / annotators."),
     ] = None,
     min_annotators: Annotated[
         int | None, typer.Option(min=1, show_default=False, help="Rankings that a pair needs.")
     ] = None,
     min_agreement: Annotated[
-        float | None, typer.Option(min=0, max=1, show_default=False, help="Share of annotators who agree.")
+        float | None,
+        typer.Option(min=0, max=1, callback=finite, show_default=False, help="Share of annotators who agree."),
     ] = None,
-    test_share: Annotated[float | None, typer.Option(min=0, max=1, show_default=False, help="Of the prompts.")] = None,
+    test_share: Annotated[
+        float | None, typer.Option(min=0, max=1, callback=finite, show_default=False, help="Of the prompts.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, show_default=False, help="Of the split and of the rows' order.")
     ] = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -21,3 +23,22 @@ ColumnOption = Annotated[
     ),
 ]
 HERE = Path()
+
+
+def command(words: str, project: Path) -> str:
+    """``pref-argilla WORDS`` as it is to be typed for this project, for the lines that say what comes next."""
+    where = "" if project == HERE else f" --project {shlex.quote(str(project))}"
+    return f"pref-argilla {words}{where}"
+
+
+def finite(value: float | None) -> float | None:
+    """Typer's bounds let "nan" through."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("it must be a finite number.")
+    return value
+
+
+def above_zero(value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise typer.BadParameter("it must be above 0.")
+    return value

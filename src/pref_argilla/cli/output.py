@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pref_argilla.errors import PrefArgillaError
@@ -18,6 +20,41 @@ if TYPE_CHECKING:
 
 # Where no terminal draws a bar (a log file, CI), a line this often says how far it is.
 LINE_EVERY_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Stdout:
+    """A fact of the process, as its standard output is: whether the one JSON object stands there already."""
+
+    has_object: bool = False
+
+
+_STDOUT = _Stdout()
+
+
+def failure(exc: BaseException) -> dict[str, Any]:
+    """What the JSON object says of a command that did not come to its end."""
+    if isinstance(exc, KeyboardInterrupt):
+        return {"interrupted": True}
+    if isinstance(exc, PrefArgillaError):
+        return _error(exc.what, exc.cause, exc.next_step, type(exc).__name__)
+    # A bug; its traceback is on stderr. What it says might hold anything, so it does not stand here.
+    return _error("Unexpected error, a bug in pref-argilla.", "See the traceback.", "", type(exc).__name__)
+
+
+def usage_failure(message: str, next_step: str) -> dict[str, Any]:
+    return _error(message, "", next_step, "UsageError")
+
+
+def _error(what: str, cause: str, next_step: str, kind: str) -> dict[str, Any]:
+    return {"error": {"what": what, "cause": cause, "next_step": next_step, "kind": kind}}
+
+
+def take_any_text() -> None:
+    """A character that the terminal's encoding lacks is shown as its code (``\\u015f``) instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Advance(Protocol):
@@ -59,20 +96,19 @@ class Output:
             numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(strip_controls(str(cell))) for cell in row))
+            table.add_row(*(Text(_one_line(str(cell))) for cell in row))
         _console(sys.stdout).print(table)
 
     def done(self, result: dict[str, Any]) -> None:
-        """The command's result, once, last."""
-        if self.as_json:
-            print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
+        """The command's result, once, last. Whatever is said after the first one stays unsaid."""
+        if self.as_json and not _STDOUT.has_object:
+            _STDOUT.has_object = True
+            print(json.dumps(result, ensure_ascii=not _is_utf8(sys.stdout), default=str), flush=True)
 
     def error(self, exc: PrefArgillaError) -> None:
         parts = [f"Error: {exc.what}", *(part for part in (exc.cause, exc.next_step) if part)]
         print(strip_controls("\n  ".join(parts)), file=sys.stderr, flush=True)
-        self.done(
-            {"error": {"what": exc.what, "cause": exc.cause, "next_step": exc.next_step, "kind": type(exc).__name__}}
-        )
+        self.done(failure(exc))
 
     @contextmanager
     def progress(self, description: str, total: int | None = None) -> Iterator[Advance]:
@@ -133,6 +169,18 @@ class _Lines:
 
 def _ignore(done: int, total: int | None = None, note: str = "") -> None:
     del done, total, note
+
+
+def _one_line(text: str) -> str:
+    """A cell's text: a line end in a name must not look like another row."""
+    return " ".join(strip_controls(text).splitlines()).replace("\t", " ")
+
+
+def _is_utf8(stream: Any) -> bool:
+    try:
+        return codecs.lookup(stream.encoding).name == "utf-8"
+    except (LookupError, TypeError, AttributeError):
+        return False
 
 
 def _console(stream: Any) -> Console:

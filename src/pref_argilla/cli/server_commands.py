@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption
+from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption, command
 from pref_argilla.cli.output import Output
 
 app = typer.Typer(help="The embedded Argilla: no Docker, no Elasticsearch.", no_args_is_help=True)
@@ -38,7 +38,9 @@ def up(
             output.warn(
                 f"It listens on {host}: everyone who reaches this machine can open its sign-in page, without TLS."
             )
-    output.say("Next: pref-argilla team add NAME…   (the owner's password: pref-argilla server credentials)")
+    output.say(
+        f"Next: {command('team add NAME…', project)}   (the owner's password: {command('server credentials', project)})"
+    )
     output.done({"url": running.url, "already_running": running.already_running})
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption
+from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption, command, finite
 from pref_argilla.cli.output import Output
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pref_argilla.labeling.connection import Connection
     from pref_argilla.steps.sync import PullReport, PushReport
     from pref_argilla.store import Store
+
+# A day, in seconds.
+LONGEST_PAUSE = 86_400
 
 app = typer.Typer(help="Tasks to Argilla, rankings back.", no_args_is_help=True)
 
@@ -33,7 +37,7 @@ def push(project: ProjectOption = HERE, as_json: JsonOption = False, quiet: Quie
     with Store(project, writable=True) as store, _connect(config, output) as connection:
         report = push_tasks(store, config, connection, output)
     output.done(_push_dict(report))
-    if any("Argilla refused" in item.reason for item in report.unfit):
+    if report.unfit:
         raise typer.Exit(3)
 
 
@@ -58,7 +62,13 @@ def pull(
 def run(
     every: Annotated[
         float | None,
-        typer.Option(min=1, help="Go on, with so many seconds between rounds, until Ctrl+C.", show_default=False),
+        typer.Option(
+            min=1,
+            max=LONGEST_PAUSE,
+            callback=finite,
+            help="Go on, with so many seconds between rounds, until Ctrl+C.",
+            show_default=False,
+        ),
     ] = None,
     full: FullOption = False,
     project: ProjectOption = HERE,
@@ -67,19 +77,62 @@ def run(
 ) -> None:
     """Push, then pull; once, or again and again with --every."""
     from pref_argilla.config import load_config
-    from pref_argilla.store import Store
+    from pref_argilla.errors import LabelingUnreachableError, StoreBusyError, StoreFullError
 
     output = Output(as_json, quiet)
     config = load_config(project)
-    while True:
+    rounds = _Rounds()
+    if every is None:
+        rounds.one(config, output, full)
+        output.done(rounds.as_dict())
+        if not rounds.whole:
+            raise typer.Exit(3)
+        return
+    try:
+        while True:
+            try:
+                rounds.one(config, output, full)
+            except (LabelingUnreachableError, StoreBusyError, StoreFullError) as exc:
+                # What passes by itself or by somebody's hand elsewhere: the next round may find it gone.
+                rounds.failed += 1
+                output.warn(
+                    f"{' '.join(part for part in (exc.what, exc.cause) if part)} Next try in {every:g} seconds."
+                )
+            time.sleep(every)
+    except KeyboardInterrupt:
+        output.done({"interrupted": True, **rounds.as_dict()})
+        raise
+
+
+@dataclass(slots=True)
+class _Rounds:
+    """What ``sync run`` did: how many rounds, how many of them failed, and the last reports."""
+
+    count: int = 0
+    failed: int = 0
+    pushed: PushReport | None = None
+    pulled: PullReport | None = None
+
+    def one(self, config: Config, output: Output, full: bool) -> None:
+        from pref_argilla.store import Store
+
+        self.count += 1
         # Opened anew each round, so that other commands may write between rounds.
-        with Store(project, writable=True) as store, _connect(config, output) as connection:
-            pushed = push_tasks(store, config, connection, output)
-            pulled = pull_rankings(store, config, connection, output, full)
-        if every is None:
-            output.done({"push": _push_dict(pushed), "pull": _pull_dict(pulled)})
-            return
-        time.sleep(every)
+        with Store(config.folder, writable=True) as store, _connect(config, output) as connection:
+            self.pushed = push_tasks(store, config, connection, output)
+            self.pulled = pull_rankings(store, config, connection, output, full)
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.pushed and not self.pushed.unfit and self.pulled and self.pulled.complete)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "rounds": self.count,
+            "failed_rounds": self.failed,
+            "push": _push_dict(self.pushed) if self.pushed else None,
+            "pull": _pull_dict(self.pulled) if self.pulled else None,
+        }
 
 
 @app.command()
@@ -160,7 +213,9 @@ def pull_rankings(store: Store, config: Config, connection: Connection, output: 
     if report.foreign_records:
         output.warn(f"{report.foreign_records} records in the dataset are not this project's; they were left alone.")
     if not report.complete:
-        output.warn("Records kept being deleted while they were read; run 'pref-argilla sync pull' again.")
+        output.warn(
+            f"Records kept being deleted while they were read; run '{command('sync pull', config.folder)}' again."
+        )
     return report
 
 

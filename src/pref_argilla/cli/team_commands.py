@@ -1,13 +1,16 @@
-"""``team add|list|remove``: the people who rank."""
+"""``team add|list|password|remove``: the people who rank."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pref_argilla.cli.options import HERE, JsonOption, ProjectOption, QuietOption
-from pref_argilla.cli.output import Output
+from pref_argilla.cli.output import Output, failure
+
+if TYPE_CHECKING:
+    from pref_argilla.labeling.connection import Connection
 
 app = typer.Typer(help="The people who rank.", no_args_is_help=True)
 
@@ -24,18 +27,60 @@ def add(
     from pref_argilla.cli.environment import argilla_address
     from pref_argilla.config import load_config
     from pref_argilla.labeling.connection import Connection
-    from pref_argilla.labeling.team import add_members
 
     output = Output(as_json, quiet)
     config = load_config(project)
     with Connection(argilla_address(config)) as connection:
-        members = add_members(connection, config.workspace, names, role)
+        members = create_and_show(output, connection, config.workspace, names, role)
         url = connection.url
-    output.table("", ("user", "role", "password"), [(m.username, m.role, m.password or "(unchanged)") for m in members])
     output.say(f"Passwords are shown this once and stored nowhere in the project. Sign in at {url}")
-    output.done(
-        {"url": url, "members": [{"username": m.username, "role": m.role, "password": m.password} for m in members]}
-    )
+    output.done({"url": url, "members": members})
+
+
+def create_and_show(
+    output: Output, connection: Connection, workspace: str, names: list[str], role: str
+) -> list[dict[str, str | None]]:
+    """Each user with the password, shown as soon as the user exists; with --json, in the object even when a later one
+    fails."""
+    from pref_argilla.labeling.team import NewMember, add_members
+
+    members: list[dict[str, str | None]] = []
+    width = max(map(len, names), default=0)
+
+    def show(member: NewMember) -> None:
+        members.append({"username": member.username, "role": member.role, "password": member.password})
+        output.line(f"{member.username:<{width}}  {member.role}  password: {member.password or '(unchanged)'}")
+
+    try:
+        add_members(connection, workspace, names, role, show)
+    except BaseException as exc:
+        # The object is printed once: who catches this further up says the rest on stderr only.
+        output.done({**failure(exc), "members": members})
+        raise
+    return members
+
+
+@app.command()
+def password(
+    name: Annotated[str, typer.Argument(help="The user name.")],
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Give a user a new random password, shown this once. The old one ends; rankings stay."""
+    from pref_argilla.cli.environment import argilla_address
+    from pref_argilla.config import load_config
+    from pref_argilla.labeling.connection import Connection
+    from pref_argilla.labeling.team import new_password
+
+    output = Output(as_json, quiet)
+    config = load_config(project)
+    with Connection(argilla_address(config)) as connection:
+        member = new_password(connection, config.workspace, name)
+        url = connection.url
+    output.line(f"{member.username}  {member.role}  password: {member.password}")
+    output.say(f"The password is shown this once and stored nowhere in the project. Sign in at {url}")
+    output.done({"url": url, "username": member.username, "role": member.role, "password": member.password})
 
 
 @app.command("list")

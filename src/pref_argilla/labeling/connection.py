@@ -6,6 +6,7 @@ because the SDK drops the rank of every option in a ranking.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from pref_argilla.errors import LabelingAccessError, LabelingDataError, LabelingError, LabelingUnreachableError
+from pref_argilla.errors import (
+    ConfigError,
+    LabelingAccessError,
+    LabelingDataError,
+    LabelingError,
+    LabelingUnreachableError,
+)
 
 if TYPE_CHECKING:
     import argilla
@@ -27,10 +34,33 @@ SERVER_ERROR_ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class ArgillaAddress:
-    """Where a server is and the key to it; the key is never shown."""
+    """Where a server is and the key to it; the key is never shown.
+
+    Raises ConfigError for an address, LabelingAccessError for a key, that cannot be one: checked here, before anything
+    can repeat them in a message.
+    """
 
     url: str
     api_key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid or "@" in parts.netloc:
+            raise ConfigError(
+                f"The address of the Argilla server {'holds a password' if valid else 'is not one'}.",
+                cause="It must look like https://argilla.example.com, without user name and password.",
+                next_step="Correct [argilla] url or ARGILLA_API_URL; the key goes into ARGILLA_API_KEY.",
+            )
+        key = self.api_key
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise LabelingAccessError(
+                "The Argilla API key holds characters that no key has (blanks, line ends or letters beyond ASCII).",
+                next_step="Copy it again from 'My settings' in Argilla into ARGILLA_API_KEY.",
+            )
 
 
 class RefusedRequestError(LabelingDataError):
@@ -85,14 +115,23 @@ class Connection:
         return int(self._wire.requests)
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
-        """The decoded JSON of a request under ``/api/v1``.
+        """The decoded JSON of a request under ``/api/v1``, None where it is empty.
 
         Raises RefusedRequestError, LabelingAccessError or LabelingUnreachableError.
         """
+        return self.decode(self.content(method, path, **arguments))
+
+    def decode(self, content: bytes) -> Any:
+        """The second half of ``request``, for callers that decode in another thread."""
+        with translated(self.url):
+            return json.loads(content) if content else None
+
+    def content(self, method: str, path: str, **arguments: Any) -> bytes:
+        """The first half of ``request``."""
         with translated(self.url):
             response = self._http.request(method, f"/api/v1{path}", **arguments)
             if response.is_success:
-                return response.json() if response.content else None
+                return response.content
         if response.status_code in (401, 403):
             raise _access(self.url, response.status_code, method, path)
         raise RefusedRequestError(response.status_code, response.text, f"{method} {path}")
@@ -122,6 +161,9 @@ def _patient_transport(inner: httpx.BaseTransport, sleep: Callable[[float], None
                     # Read here, so that an answer that breaks off is asked for again too.
                     response.read()
                     self._reached = True
+                except httpx.LocalProtocolError:
+                    # A header that cannot be sent: ours, not the wire's fault.
+                    raise
                 except httpx.TransportError as exc:
                     out_of_patience = time.monotonic() - started > patience
                     wrong_address = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
@@ -162,7 +204,10 @@ def translated(url: str) -> Iterator[None]:
         raise _access(url, 403, "", "") from exc
     except sdk_errors.ArgillaAPIError as exc:
         raise LabelingDataError(f"Argilla at {url} refused a request.", cause=str(exc)[:500]) from exc
-    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
+    except httpx.LocalProtocolError as exc:
+        # From None, and without its text: it repeats the header with the key.
+        raise LabelingError(f"The request to {url} cannot be sent: {type(exc).__name__}.") from None
+    except (httpx.TransportError, httpx.InvalidURL) as exc:
         raise _unreachable(url, exc) from exc
     except (httpx.HTTPStatusError, ValueError) as exc:
         # Something answers there, but not as Argilla does: HTML where JSON belongs, or an unknown path.

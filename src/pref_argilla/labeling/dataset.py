@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,8 @@ def ensure_workspace(connection: Connection, name: str) -> argilla.Workspace:
 def ensure_dataset(connection: Connection, spec: DatasetSpec) -> str:
     """The id of the dataset of that workspace and name, created and published if missing.
 
-    A draft left by an interrupted creation holds no records and is made again. Raises LabelingDataError when a published
+    A draft left by an interrupted creation holds no records and is made again. Guidelines and ``min_submitted`` of an older
+    dataset are brought up to date: the project's files are the truth. Raises LabelingDataError when a published
     dataset of that name was not made for this many completions or this kind of prompt.
     """
     if len(spec.guidelines) > MAX_GUIDELINES:
@@ -119,6 +121,7 @@ def ensure_dataset(connection: Connection, spec: DatasetSpec) -> str:
         model = connection.request("GET", f"/datasets/{existing.id}")
         if model["status"] == "ready":
             _require_same_shape(connection, str(existing.id), spec)
+            _bring_up_to_date(connection, model, spec)
             return str(existing.id)
         connection.request("DELETE", f"/datasets/{existing.id}")
     return _create(connection, workspace, spec)
@@ -177,6 +180,17 @@ def _create(connection: Connection, workspace: argilla.Workspace, spec: DatasetS
     with translated(connection.url):
         dataset = rg.Dataset(name=spec.name, workspace=workspace, settings=settings, client=sdk).create()
     return str(dataset.id)
+
+
+def _bring_up_to_date(connection: Connection, model: Mapping[str, Any], spec: DatasetSpec) -> None:
+    changes: dict[str, Any] = {}
+    if spec.guidelines and model.get("guidelines") != spec.guidelines:
+        changes["guidelines"] = spec.guidelines
+    if model["distribution"]["min_submitted"] != spec.min_submitted:
+        # Argilla's worker then decides anew which records are complete.
+        changes["distribution"] = {"strategy": "overlap", "min_submitted": spec.min_submitted}
+    if changes:
+        connection.request("PATCH", f"/datasets/{model['id']}", json=changes)
 
 
 def _require_same_shape(connection: Connection, dataset_id: str, spec: DatasetSpec) -> None:

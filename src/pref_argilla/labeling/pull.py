@@ -8,10 +8,11 @@ during the scan is seen by the next pull.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pref_argilla.errors import LabelingAccessError
+from pref_argilla.errors import LabelingAccessError, LabelingDataError
 from pref_argilla.labeling.connection import Connection, RefusedRequestError
 from pref_argilla.labeling.records import Unreadable, ranking_of
 from pref_argilla.schema import Annotator, Ranking, ResponseStatus
@@ -42,8 +43,18 @@ class Scan:
 
 
 def read_mark(connection: Connection, dataset_id: str) -> Mark:
-    """Two requests."""
-    dataset = connection.request("GET", f"/datasets/{dataset_id}")
+    """Two requests. Raises LabelingDataError when the dataset is gone."""
+    try:
+        dataset = connection.request("GET", f"/datasets/{dataset_id}")
+    except RefusedRequestError as exc:
+        if exc.status != 404:
+            raise
+        raise LabelingDataError(
+            f"Argilla at {connection.url} has no dataset with the id that this project pushed to.",
+            cause="It was deleted there, or the address is another server's.",
+            next_step="Correct [argilla] url, or run 'pref-argilla sync push': it makes a new dataset. "
+            "Rankings already pulled are safe in the store.",
+        ) from exc
     progress = connection.request("GET", f"/datasets/{dataset_id}/progress")
     return Mark(str(dataset["last_activity_at"]), int(progress["total"]))
 
@@ -55,26 +66,42 @@ def scan(
     slots: int,
     on_page: Callable[[int], None] | None = None,
 ) -> Scan:
-    """Read every record with its responses. ``task_of`` maps external ids to task ids; other records are foreign."""
+    """Read every record with its responses. ``task_of`` maps external ids to task ids; other records are foreign.
+
+    While the server makes a page, the one before is read in another thread.
+    """
     for attempt in range(SCAN_ATTEMPTS):
         records: dict[str, _Answers] = {}
-        total = 0
-        offset = 0
-        while True:
-            page = connection.request(
-                "GET",
-                f"/datasets/{dataset_id}/records",
-                params={"include": "responses", "limit": PAGE_RECORDS, "offset": offset},
-            )
-            total = int(page["total"])
+
+        def read(content: bytes, records: dict[str, _Answers] = records) -> int:
+            """Returns how many records the server says there are."""
+            page = connection.decode(content)
             for record in page["items"]:
-                # Read at once and kept without the fields: a page of long answers is large, and the texts are ours already.
+                # Kept without the fields: a page of long answers is large, and the texts are ours already.
                 records[record["id"]] = _answers(record, task_of, slots)
-            offset += PAGE_RECORDS
-            if on_page is not None:
-                on_page(len(records))
-            if offset >= total:
-                break
+            return int(page["total"])
+
+        total = offset = 0
+        reading: Future[int] | None = None
+        # The requests stay in this thread, so that Ctrl+C ends one that waits for a server that is away.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="pages") as reader:
+            while True:
+                content = connection.content(
+                    "GET",
+                    f"/datasets/{dataset_id}/records",
+                    params={"include": "responses", "limit": PAGE_RECORDS, "offset": offset},
+                )
+                offset += PAGE_RECORDS
+                if reading is not None:
+                    total = reading.result()
+                reading = reader.submit(read, content)
+                # Only the first page and what seems to be the last decide whether to go on.
+                if offset == PAGE_RECORDS or offset >= total:
+                    total = reading.result()
+                if on_page is not None:
+                    on_page(len(records))
+                if offset >= total:
+                    break
         complete = len(records) == total
         if complete or attempt == SCAN_ATTEMPTS - 1:
             return _summary(records.values(), complete)
@@ -130,12 +157,19 @@ def changes(known: Sequence[Ranking], seen: Scan) -> list[RankingChange]:
 
 
 def read_annotators(connection: Connection, known: Mapping[str, Annotator], user_ids: set[str]) -> list[Annotator]:
-    """Names for the users not known yet; a user that may not be looked up (needs an owner) is named by its id."""
-    return [Annotator(user_id, _user_name(connection, user_id)) for user_id in sorted(user_ids - known.keys())]
+    """Names for the users not known yet; a user that may not be looked up (needs an owner) is named by its id for now."""
+    unnamed = {id_ for id_, annotator in known.items() if annotator.name == _stand_in(id_)}
+    return [
+        Annotator(user_id, _user_name(connection, user_id)) for user_id in sorted((user_ids - known.keys()) | unnamed)
+    ]
 
 
 def _user_name(connection: Connection, user_id: str) -> str:
     try:
         return str(connection.request("GET", f"/users/{user_id}")["username"])
     except (LabelingAccessError, RefusedRequestError):
-        return f"user-{user_id[:8]}"
+        return _stand_in(user_id)
+
+
+def _stand_in(user_id: str) -> str:
+    return f"user-{user_id[:8]}"

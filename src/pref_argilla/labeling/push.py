@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pref_argilla.labeling.connection import Connection, RefusedRequestError
 from pref_argilla.labeling.records import RecordBody
@@ -12,6 +12,7 @@ from pref_argilla.labeling.records import RecordBody
 # The server takes 500 records a request; smaller ones show progress and lose less when a connection breaks, at the same speed.
 BATCH_RECORDS = 200
 BATCH_CHARACTERS = 4_000_000
+SERVER_ERRORS_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,14 @@ class Refused:
 
     body: RecordBody
     reason: str
+
+
+@dataclass(slots=True)
+class _Course:
+    """How a push goes: what was refused, and how many single records in a row failed with a server error."""
+
+    refused: list[Refused] = field(default_factory=list)
+    server_errors: int = 0
 
 
 def push_records(
@@ -34,17 +43,18 @@ def push_records(
     thread. Escaping a task's texts takes a quarter of the time that the server takes to store it.
 
     One bad record makes the server refuse its whole request, naming only the first by position: the request is halved until
-    the bad ones stand alone.
+    the bad ones stand alone. Raises RefusedRequestError when single records keep failing with a server error: then the
+    server is ill, not the records.
     """
-    refused: list[Refused] = []
+    course = _Course()
     # The requests stay in this thread, so that Ctrl+C ends one that waits for a server that is away.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="records") as maker:
         waiting = batches(bodies)
         ahead = maker.submit(next, waiting, None)
         while (batch := ahead.result()) is not None:
             ahead = maker.submit(next, waiting, None)
-            _push(connection, dataset_id, batch, on_accepted, refused)
-    return refused
+            _push(connection, dataset_id, batch, on_accepted, course)
+    return course.refused
 
 
 def _push(
@@ -52,7 +62,7 @@ def _push(
     dataset_id: str,
     batch: Sequence[RecordBody],
     on_accepted: Callable[[Sequence[RecordBody]], None],
-    refused: list[Refused],
+    course: _Course,
 ) -> None:
     try:
         connection.request("PUT", f"/datasets/{dataset_id}/records/bulk", json={"items": [body.json for body in batch]})
@@ -60,12 +70,16 @@ def _push(
         if exc.status == 404:
             raise
         if len(batch) == 1:
-            refused.append(Refused(batch[0], f"Argilla refused it (HTTP {exc.status}): {exc.detail[:200]}"))
+            course.server_errors += exc.status >= 500
+            if course.server_errors >= SERVER_ERRORS_IN_A_ROW:
+                raise
+            course.refused.append(Refused(batch[0], f"Argilla refused it (HTTP {exc.status}): {exc.detail[:200]}"))
             return
         middle = len(batch) // 2
-        _push(connection, dataset_id, batch[:middle], on_accepted, refused)
-        _push(connection, dataset_id, batch[middle:], on_accepted, refused)
+        _push(connection, dataset_id, batch[:middle], on_accepted, course)
+        _push(connection, dataset_id, batch[middle:], on_accepted, course)
     else:
+        course.server_errors = 0
         on_accepted(batch)
 
 

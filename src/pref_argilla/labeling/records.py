@@ -16,16 +16,13 @@ from typing import Any
 from pref_argilla.consensus import dense_ranks
 from pref_argilla.labeling.markdown import to_markdown
 from pref_argilla.schema import Completion, Prompt, Ranking, ResponseStatus, Role, Task
+from pref_argilla.tasks import MAX_CHARACTERS, MAX_MESSAGES
 from pref_argilla.text import unstorable
 
 PROMPT_FIELD = "prompt"
 RANKING_QUESTION = "ranking"
 FLAGS_QUESTION = "flags"
 COMMENT_QUESTION = "comment"
-# Argilla accepts 5 MB without complaint and its page then hangs; nobody reads a longer answer than this.
-MAX_FIELD_CHARACTERS = 400_000
-# The server refuses a chat of more messages.
-MAX_MESSAGES = 500
 
 
 def option(slot: int) -> str:
@@ -69,8 +66,8 @@ def record_body(
     for name, text in [("prompt", prompt.text), *((f"completion {c.id}", c.text) for c in completions)]:
         if (bad := unstorable(text)) is not None:
             return Unfit(task.id, f"{name} holds {bad}")
-        if len(text) > MAX_FIELD_CHARACTERS:
-            return Unfit(task.id, f"{name} has {len(text)} characters; the limit is {MAX_FIELD_CHARACTERS}")
+        if len(text) > MAX_CHARACTERS:
+            return Unfit(task.id, f"{name} has {len(text)} characters; the limit is {MAX_CHARACTERS}")
         if not text.strip():
             return Unfit(task.id, f"{name} is empty")
     if len(prompt.messages) > MAX_MESSAGES:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pref_argilla.config import Config
-from pref_argilla.schema import AnnotatorKind, ResponseStatus
-from pref_argilla.steps.pairing import preferences
-from pref_argilla.steps.sync import new_tasks
+from pref_argilla.schema import AnnotatorKind, Ranking, ResponseStatus
+from pref_argilla.steps.pairing import one_voice, preferences
+from pref_argilla.steps.sync import find_dataset, new_tasks
 from pref_argilla.store import Store
 
 
@@ -28,9 +29,10 @@ class AnnotatorProgress:
 
 @dataclass(frozen=True, slots=True)
 class ProjectProgress:
-    """``held_back`` counts prompts without a task by reason, ``not_sent`` tasks that Argilla has not got.
+    """``held_back`` counts prompts without a task by reason; ``tasks``, ``sent``, ``ready_to_send`` and
+    ``refused_by_argilla`` are of the dataset and the number of answers that are configured now.
 
-    ``complete_tasks`` have at least ``min_submitted`` submitted rankings. ``pairs`` is what an export would write now.
+    ``complete_tasks have at least ``min_submitted`` submitted rankings. ``pairs`` is what an export would write now.
     Costs are in US dollars.
     """
 
@@ -74,9 +76,10 @@ def progress(store: Store, config: Config) -> ProjectProgress:
     for item in held:
         defects.update({defect.value: count for defect, count in item.defects})
     datasets = store.datasets()
-    records = [record for dataset in datasets for record in store.records(dataset.id).values()]
-    tasks = store.count("tasks")
-    rankings = store.rankings()
+    dataset = find_dataset(store, config)
+    records = [] if dataset is None else list(store.records(dataset.id).values())
+    tasks = sum(len(task.completion_ids) == config.generate.answers for task in store.tasks())
+    rankings = one_voice(store.rankings())
     submitted = [r for r in rankings if r.status is ResponseStatus.SUBMITTED]
     per_task = Counter(r.task_id for r in submitted)
     found = preferences(store, config.export)
@@ -102,7 +105,7 @@ def progress(store: Store, config: Config) -> ProjectProgress:
         ranked_tasks=len(per_task),
         complete_tasks=sum(count >= config.argilla.min_submitted for count in per_task.values()),
         min_submitted=config.argilla.min_submitted,
-        annotators=_annotators(store),
+        annotators=_annotators(store, rankings),
         rankings=len(submitted),
         rankings_with_ties=sum(len(set(r.ranks)) < len(r.ranks) for r in submitted),
         flags=dict(sorted(Counter(flag for r in submitted for flag in r.flags).items())),
@@ -112,11 +115,12 @@ def progress(store: Store, config: Config) -> ProjectProgress:
     )
 
 
-def _annotators(store: Store) -> tuple[AnnotatorProgress, ...]:
+def _annotators(store: Store, rankings: Sequence[Ranking]) -> tuple[AnnotatorProgress, ...]:
+    # Read after the rankings: a pull in between may add annotators, it never takes one away.
     known = store.annotators()
     states: dict[str, Counter[ResponseStatus]] = {id_: Counter() for id_ in known}
     ties: Counter[str] = Counter()
-    for ranking in store.rankings():
+    for ranking in rankings:
         states[ranking.annotator_id][ranking.status] += 1
         if ranking.status is ResponseStatus.SUBMITTED and len(set(ranking.ranks)) < len(ranking.ranks):
             ties[ranking.annotator_id] += 1

@@ -21,7 +21,7 @@ from pref_argilla.generate import (
     plan,
 )
 from pref_argilla.models import ModelSpec
-from pref_argilla.store import GenerationRow, Store
+from pref_argilla.store import GenerationKey, GenerationRow, Store
 from pref_argilla.tasks import defect_of
 from pref_argilla.text import is_refusal
 
@@ -37,22 +37,33 @@ def plan_answers(store: Store, config: Config, models: Sequence[ModelSpec]) -> P
             next_step="Add a [[models]] table to pref-argilla.toml, or run 'pref-argilla completions add FILE'.",
         )
     duplicates = {row.id for row in store.duplicates()}
-    generated = store.generated_completions()
+    slots = config.generate.answers
+    settled = {task.prompt_id for task in store.tasks() if len(task.completion_ids) == slots}
+    asked: dict[str, list[GenerationKey]] = {}
+    for generation in store.generations():
+        asked.setdefault(generation.prompt_id, []).append(generation)
     prompts = []
     existing: list[ExistingAnswer] = []
     for prompt, completions in store.prompts_with_completions():
-        if prompt.id in duplicates:
+        # What was shown to people stays as it is: a new answer could not join them.
+        if prompt.id in duplicates or prompt.id in settled:
             continue
         prompts.append(prompt)
-        existing += [
-            ExistingAnswer(prompt.id, generated.get(c.id, ""), c.sample, defect_of(c, duplicates) is None)
-            for c in completions
-        ]
-    existing += [
-        ExistingAnswer(prompt_id, fingerprint, sample, usable=False, rejected=True)
-        for prompt_id, fingerprint, sample, outcome in store.generations()
-        if outcome == Outcome.REJECTED
-    ]
+        usable = {c.id for c in completions if defect_of(c, duplicates, config.export.pairs.include_refusals) is None}
+        imported = {c.id for c in completions}
+        for generation in asked.get(prompt.id, []):
+            # Every request stands for itself, also where two gave the same text and so share one completion.
+            existing.append(
+                ExistingAnswer(
+                    prompt.id,
+                    generation.fingerprint,
+                    generation.sample,
+                    usable=generation.completion_id in usable & imported,
+                    rejected=generation.outcome == Outcome.REJECTED,
+                )
+            )
+            imported.discard(generation.completion_id or "")
+        existing += [ExistingAnswer(prompt.id, "", 0, usable=id_ in usable) for id_ in sorted(imported)]
     return plan(prompts, models, config.generate.answers, existing, max_attempts=config.generate.max_attempts)
 
 
@@ -63,7 +74,7 @@ def budget_of(store: Store, config: Config) -> Budget | None:
 
 
 def lost_cost(store: Store) -> Decimal:
-    """US dollars at most for attempts whose answers never arrived, over all runs that came to their end."""
+    """US dollars at most for attempts whose answers never arrived, over all runs but those that were killed."""
     return Decimal(store.project_value(LOST_COST) or 0)
 
 
@@ -77,7 +88,7 @@ def answer(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> GenerateReport:
     """Ask and save. ``keys`` maps the name of an environment variable to the key that it holds."""
-    report = generate(
+    return generate(
         requests,
         keys,
         lambda batch: store.add_generations([_row(generated) for generated in batch]),
@@ -85,10 +96,8 @@ def answer(
         rng=random.Random(seed),
         budget=budget,
         on_progress=on_progress,
+        on_lost=lambda lost: store.set_project_value(LOST_COST, str(lost_cost(store) + lost)),
     )
-    if report.possibly_spent:
-        store.set_project_value(LOST_COST, str(lost_cost(store) + report.possibly_spent))
-    return report
 
 
 def _row(generated: Generated) -> GenerationRow:

@@ -16,11 +16,12 @@ from pref_argilla.dedupe import (
     dedupe_within_groups,
 )
 from pref_argilla.store import DuplicateRow, Store
+from pref_argilla.tasks import defect_of
 
 
 @dataclass(frozen=True, slots=True)
 class DedupeReport:
-    """``encoded`` counts the texts that were new to the encoder; the rest was remembered."""
+    """``completions`` counts the usable ones, which alone are compared; ``encoded`` the texts new to the encoder."""
 
     prompts: int
     completions: int
@@ -43,7 +44,8 @@ def deduplicate(
     texts encoded, of how many).
     """
     prompts = [Item(prompt.id, prompt.text) for prompt in store.prompts()]
-    completions = [Item(c.id, c.text, c.prompt_id) for c in store.completions()]
+    # A good answer must not be called the duplicate of one that was cut off or refused.
+    completions = [Item(c.id, c.text, c.prompt_id) for c in store.completions() if defect_of(c, ()) is None]
     before = store.count("embeddings")
     remembering = None if encoder is None else RememberingEncoder(encoder, store.embeddings, store.add_embeddings)
     of_prompts = dedupe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Preferences:
 
 def preferences(store: Store, export: ExportConfig) -> Preferences:
     """Consensus and pairs of every task with a submitted ranking; drafts, discards and withdrawn rankings never count."""
-    rankings = tuple(r for r in store.rankings() if r.status is ResponseStatus.SUBMITTED)
+    rankings = tuple(r for r in one_voice(store.rankings()) if r.status is ResponseStatus.SUBMITTED)
     ranked = {ranking.task_id for ranking in rankings}
     tasks = tuple(task for task in store.tasks())
     prompt_ids = sorted({task.prompt_id for task in tasks if task.id in ranked})
@@ -64,6 +64,27 @@ def preferences(store: Store, export: ExportConfig) -> Preferences:
         annotators={id_: annotator.kind for id_, annotator in store.annotators().items()},
     )
     return Preferences(pairs, tasks, rankings, prompts, completions)
+
+
+def one_voice(rankings: Iterable[Ranking]) -> list[Ranking]:
+    """One entry for each task and annotator, also where a task was shown in two datasets.
+
+    The newest submitted one; where none is submitted, the newest.
+    """
+    voices: dict[tuple[str, str], Ranking] = {}
+    for ranking in rankings:
+        key = (ranking.task_id, ranking.annotator_id)
+        if key not in voices or _weight(ranking) > _weight(voices[key]):
+            voices[key] = ranking
+    return list(voices.values())
+
+
+def _weight(ranking: Ranking) -> tuple[bool, bool, str]:
+    return (
+        ranking.status is ResponseStatus.SUBMITTED,
+        ranking.status is not ResponseStatus.WITHDRAWN,
+        ranking.updated_at,
+    )
 
 
 def export_pairs(

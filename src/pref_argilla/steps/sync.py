@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pref_argilla.config import Config
 from pref_argilla.errors import ConfigError, LabelingDataError
-from pref_argilla.labeling.connection import Connection, RefusedRequestError
+from pref_argilla.labeling.connection import Connection
 from pref_argilla.labeling.dataset import DatasetSpec, dataset_page, ensure_dataset
 from pref_argilla.labeling.pull import changes, read_annotators, read_mark, scan
 from pref_argilla.labeling.push import push_records
@@ -18,7 +18,8 @@ from pref_argilla.store import DatasetRow, RankingChange, RecordRow, Store
 from pref_argilla.tasks import HeldBack, build_task
 
 # Even when Argilla says that nothing happened, everything is read once in this time.
-FULL_SCAN_EVERY = timedelta(hours=24)
+# (Deleting a user in Argilla deletes their answers without a trace in its time of last activity.)
+FULL_SCAN_EVERY = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +51,24 @@ class PullReport:
 
 
 def new_tasks(store: Store, config: Config) -> tuple[list[Task], list[HeldBack]]:
-    """Tasks for the prompts that have none yet, and what is held back."""
+    """Tasks for the prompts that have none of this K yet, and what is held back."""
     seed = store.secret if config.argilla.seed is None else str(config.argilla.seed)
     duplicates = {row.id for row in store.duplicates()}
-    with_task = {task.prompt_id for task in store.tasks()}
+    slots = config.generate.answers
+    with_task = {task.prompt_id for task in store.tasks() if len(task.completion_ids) == slots}
     tasks: list[Task] = []
     held: list[HeldBack] = []
     for prompt, completions in store.prompts_with_completions():
         if prompt.id in with_task:
             continue
-        built = build_task(prompt, completions, slots=config.generate.answers, duplicates=duplicates, seed=seed)
+        built = build_task(
+            prompt,
+            completions,
+            slots=slots,
+            duplicates=duplicates,
+            seed=seed,
+            refusals=config.export.pairs.include_refusals,
+        )
         if isinstance(built, Task):
             tasks.append(built)
         else:
@@ -74,7 +83,7 @@ def push(
     guidelines: str,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PushReport:
-    """Create the dataset on first use and send every task that Argilla does not have as it is now.
+    """Create the dataset on first use and send every task that was not sent yet, or reads otherwise than when it was.
 
     Safe to interrupt: records are known by external id, so sending one again changes nothing. Progress counts the tasks
     that are settled, those that Argilla has already among them.
@@ -83,7 +92,7 @@ def push(
     tasks, held = new_tasks(store, config)
     store.add_tasks(tasks)
     known = store.records(dataset.id)
-    everything = _tasks_with_texts(store)
+    everything = _tasks_with_texts(store, dataset.slots)
     secret = store.secret
     unfit: list[Unfit] = []
     pushed = unchanged = 0
@@ -134,17 +143,7 @@ def pull(
     dataset = find_dataset(store, config)
     if dataset is None:
         raise LabelingDataError("Nothing was pushed yet.", next_step="Run 'pref-argilla sync push' first.")
-    try:
-        mark = read_mark(connection, dataset.id)
-    except RefusedRequestError as exc:
-        if exc.status != 404:
-            raise
-        raise LabelingDataError(
-            f"Argilla has no dataset {dataset.name!r} with the id that this project pushed to.",
-            cause="It was deleted there, or the address is another server's.",
-            next_step="Correct [argilla] url, or run 'pref-argilla sync push': it makes a new dataset. "
-            "Rankings already pulled are safe in the store.",
-        ) from exc
+    mark = read_mark(connection, dataset.id)
     stale = not dataset.scanned_at or now - datetime.fromisoformat(dataset.scanned_at) > FULL_SCAN_EVERY
     if not full and not stale and (mark.last_activity_at, mark.total) == (dataset.last_activity_at, dataset.total):
         return PullReport(False, True, mark.total, 0, (), (), connection.requests)
@@ -204,10 +203,11 @@ def _dataset(store: Store, config: Config, connection: Connection, guidelines: s
     return row
 
 
-def _tasks_with_texts(store: Store) -> list[tuple[Task, Prompt, list[Completion]]]:
+def _tasks_with_texts(store: Store, slots: int) -> list[tuple[Task, Prompt, list[Completion]]]:
     tasks: dict[str, list[Task]] = {}
     for task in store.tasks():
-        tasks.setdefault(task.prompt_id, []).append(task)
+        if len(task.completion_ids) == slots:
+            tasks.setdefault(task.prompt_id, []).append(task)
     result = []
     for prompt, completions in store.prompts_with_completions():
         by_id = {c.id: c for c in completions}
