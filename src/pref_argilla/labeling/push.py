@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ def push_records(
     course = _Course()
     # The requests stay in this thread, so that Ctrl+C ends one that waits for a server that is away.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="records") as maker:
-        waiting = batches(bodies)
+        waiting = batches(_letting_others_run(bodies))
         ahead = maker.submit(next, waiting, None)
         while (batch := ahead.result()) is not None:
             ahead = maker.submit(next, waiting, None)
@@ -81,6 +82,15 @@ def _push(
     else:
         course.server_errors = 0
         on_accepted(batch)
+
+
+def _letting_others_run(bodies: Iterable[RecordBody]) -> Iterator[RecordBody]:
+    """Python takes the interpreter from a busy thread only every 5 ms, and the thread that reads the server's answer would
+    wait as long for each piece of it: together as much as making records meanwhile saves.
+    """
+    for body in bodies:
+        time.sleep(0.0001)
+        yield body
 
 
 def batches(bodies: Iterable[RecordBody]) -> Iterator[Sequence[RecordBody]]:
