@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pref_argilla.cli.environment import variables
 from pref_argilla.store import Store
 from project import Project, Result
 from running_argilla import free_port
@@ -173,7 +175,7 @@ def test_every_command_takes_the_three_options(project: Project) -> None:
     commands = (
         *(("init",), ("generate",), ("dedupe",), ("status",), ("export",), ("demo",)),
         *(("server", name) for name in ("up", "down", "status", "logs", "credentials")),
-        *(("team", name) for name in ("add", "list", "remove")),
+        *(("team", name) for name in ("add", "list", "password", "remove")),
         *(("sync", name) for name in ("push", "pull", "run", "status")),
         *(("prompts", "add"), ("completions", "add")),
     )
@@ -182,3 +184,67 @@ def test_every_command_takes_the_three_options(project: Project) -> None:
         assert shown.code == 0
         for option in ("--project", "--json", "--quiet"):
             assert option in shown.out, (command, option)
+
+
+def test_names_too_long_for_the_file_system(tmp_path: Path, project: Project) -> None:
+    here = Project(tmp_path)
+    fails(here.run("init", "n" * 300), "cannot be written", "File name too long")
+    fails(here.run("status", "--project", "n" * 300), "cannot be read")
+    fails(here.run("demo", "--project", "n" * 300), "cannot be read")
+    fails(project.run("init", "."), "exists already")
+
+
+def test_secrets_that_cannot_be_used(project: Project) -> None:
+    project.write_config('[project]\nname = "p"\n[[models]]\nmodel = "gpt"\napi_key_variable = "MY_KEY"\n')
+    project.ok("prompts", "add", project.write_jsonl("p.jsonl", [{"prompt": "Why?"}]))
+    secrets = project.folder / "secrets.env"
+    secrets.touch(mode=0o600)
+    secrets.write_bytes("A=1\nMY_KEY=gizli-ş\n".encode("iso-8859-9"))
+    result = project.run("generate")
+    fails(result, "secrets.env, line 2", "UTF-8")
+    assert "gizli" not in result.err
+    secrets.write_text("no equals sign")
+    fails(project.run("generate"), "line 1", "NAME=value")
+    secrets.unlink()
+    secrets.mkdir(mode=0o700)
+    fails(project.run("generate"), "secrets.env cannot be read")
+
+
+def test_a_variable_set_to_nothing_does_not_hide_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = tmp_path / "secrets.env"
+    secrets.touch(mode=0o600)
+    secrets.write_text("FROM_FILE=sk-file\nFROM_BOTH=sk-file\n")
+    monkeypatch.setenv("FROM_FILE", "")
+    monkeypatch.setenv("FROM_BOTH", "sk-shell")
+    found = variables(tmp_path)
+    assert (found["FROM_FILE"], found["FROM_BOTH"]) == ("sk-file", "sk-shell")
+
+
+def test_the_next_command_can_be_typed_as_it_stands(tmp_path: Path) -> None:
+    here = Project(tmp_path)
+    made = here.run("init", "yeni proje")
+    assert "--project 'yeni proje'" in made.err
+    file = here.write_jsonl("p.jsonl", [{"prompt": "Why?"}])
+    added = here.run("prompts", "add", file, "--project", "yeni proje")
+    assert "pref-argilla generate --project 'yeni proje'" in added.err
+    config = tmp_path / "yeni proje" / "pref-argilla.toml"
+    config.write_text('[project]\nname = "p"\n[dedupe]\nencoder = "none"\n')
+    marked = here.run("dedupe", "--project", "yeni proje")
+    assert "pref-argilla sync push --project 'yeni proje'" in marked.err
+
+
+def test_a_line_end_in_a_name_makes_no_second_row(project: Project) -> None:
+    rows = [{"prompt": "Why?", "completion": "So.", "origin": "model\r\npairs   999\u2028ready\tto export\u202e"}]
+    project.ok("completions", "add", project.write_jsonl("c.jsonl", rows))
+    shown = project.run("status").out
+    (pairs,) = (line for line in shown.splitlines() if line.lstrip().startswith("pairs"))
+    assert "999" not in pairs
+    assert "model pairs   999 ready to export 1" in shown
+
+
+def test_an_undecodable_file_name_is_read(project: Project) -> None:
+    path = project.folder / os.fsdecode(b"\xff\xfe.jsonl")
+    path.write_text('{"prompt": "Why?"}\n', encoding="utf-8")
+    assert project.ok("prompts", "add", str(path))["new_prompts"] == 1
+    with Store(project.folder, writable=False) as store:
+        assert [prompt.source for prompt in store.prompts()] == ["\\udcff\\udcfe.jsonl"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pref_argilla.cli.output import Output
 from pref_argilla.errors import InputError
+from pref_argilla.store import Store
 from project import Project
 from running_argilla import free_port
 
@@ -103,38 +103,23 @@ def test_a_bug_is_one_object_and_a_traceback(project: Project) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("quiet", [False, True])
-def test_interrupted_it_is_one_object(tmp_path: Path, how: signal.Signals, quiet: bool) -> None:
-    project = Project(tmp_path / "p")
-    project.write_config('[project]\nname = "p"\n')
-    os.mkfifo(project.folder / "slow.jsonl")
-    process = project.start("prompts", "add", "slow.jsonl", "--json", *(["--quiet"] if quiet else []))
-    # The command waits for a first row that never comes.
-    with (project.folder / "slow.jsonl").open("w"):
-        time.sleep(0.2)
-        process.send_signal(how)
-        out, err = process.communicate(timeout=20)
+def test_interrupted_it_is_one_object(project: Project, how: signal.Signals, quiet: bool) -> None:
+    Store(project.folder, writable=True).close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        waiting = Project(project.folder, {"ARGILLA_API_URL": url, "ARGILLA_API_KEY": "k"})
+        process = waiting.start("sync", "push", "--json", *(["--quiet"] if quiet else []))
+        silent.settimeout(30)
+        with silent.accept()[0]:
+            process.send_signal(how)
+            out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert json.loads(out) == {"interrupted": True}
     assert "Traceback" not in err
     assert ("Interrupted." in err) is not quiet
 
 
-def rounds(project: Project, every: str) -> Iterator[str]:
-    process = project.start("sync", "run", "--every", every, "--json")
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            yield line
-            if line.startswith("Warning") and (yield "") is None:
-                continue
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_sync_run_goes_on_when_argilla_is_away_and_when_the_store_is_busy(project: Project) -> None:
-    from pref_argilla.store import Store
-
     Store(project.folder, writable=True).close()
     away = Project(project.folder, {"ARGILLA_API_URL": f"http://127.0.0.1:{free_port()}", "ARGILLA_API_KEY": "k"})
     process = away.start("sync", "run", "--every", "1", "--json")
@@ -195,3 +180,4 @@ def test_an_undecodable_file_name(project: Project) -> None:
         result = project.run(*arguments, "--json")
         assert result.code in (0, 1), result.err
         assert isinstance(result.json, dict)
+    assert "\\udcff\\udcfe.jsonl" in project.run("prompts", "add", name).err

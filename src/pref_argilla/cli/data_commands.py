@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pref_argilla.cli.options import HERE, ColumnOption, JsonOption, ProjectOption, QuietOption, command
+from pref_argilla.cli.options import HERE, ColumnOption, JsonOption, ProjectOption, QuietOption, command, storable
 from pref_argilla.cli.output import Output
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def add_prompts(
     rows = read_prompts(
         file,
         parse_columns(column or []),
-        source=source,
+        source=storable(source or Path(file).name),
         on_columns=lambda used: output.say(f"Reading {_columns(used)}."),
     )
     with Store(project, writable=True) as store, output.progress("Adding prompts") as advance:
@@ -108,8 +108,8 @@ def add_completions(
     rows = read_completions(
         file,
         parse_columns(column or []),
-        origin,
-        source=source,
+        origin and storable(origin),
+        source=storable(source or Path(file).name),
         on_columns=lambda used: output.say(f"Reading {_columns(used)}."),
     )
     with Store(project, writable=True) as store, output.progress("Adding answers") as advance:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pref_argilla.cli.options import JsonOption, QuietOption, command
+from pref_argilla.cli.options import JsonOption, QuietOption, command, storable
 from pref_argilla.cli.output import Output
 
 # So many sample prompts keep the demo under six minutes on two slow cores with the bundled model.
@@ -56,7 +56,7 @@ def demo(
     rows = iter(
         read_prompts(
             prompts or setup_file("samples", "prompts.jsonl"),
-            source=(prompts and Path(prompts).name) or "pref-argilla samples",
+            source=storable(Path(prompts).name) if prompts else "pref-argilla samples",
         )
     )
     # Read before anything is made or started: a missing file must leave nothing behind.

@@ -42,3 +42,8 @@ def above_zero(value: float | None) -> float | None:
     if value is not None and not value > 0:
         raise typer.BadParameter("it must be above 0.")
     return value
+
+
+def storable(text: str) -> str:
+    """A word of the command line with the bytes that are no UTF-8 (of a file's name) written as ``\\udcff``."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pref_argilla.cli.options import storable
 from pref_argilla.errors import PrefArgillaError
 from pref_argilla.text import strip_controls
 
@@ -71,15 +72,15 @@ class Output:
     def say(self, text: str) -> None:
         """Talk: what is going on, what to do next."""
         if not self.quiet:
-            print(strip_controls(text), file=sys.stderr, flush=True)
+            print(_clean(text), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
-        print(strip_controls(f"Warning: {text}"), file=sys.stderr, flush=True)
+        print(_clean(f"Warning: {text}"), file=sys.stderr, flush=True)
 
     def line(self, text: str) -> None:
         """A result for a person."""
         if not self.as_json:
-            print(strip_controls(text), flush=True)
+            print(_clean(text), flush=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A result for a person; columns whose cells are all numbers are set flush right."""
@@ -107,7 +108,7 @@ class Output:
 
     def error(self, exc: PrefArgillaError) -> None:
         parts = [f"Error: {exc.what}", *(part for part in (exc.cause, exc.next_step) if part)]
-        print(strip_controls("\n  ".join(parts)), file=sys.stderr, flush=True)
+        print(_clean("\n  ".join(parts)), file=sys.stderr, flush=True)
         self.done(failure(exc))
 
     @contextmanager
@@ -144,7 +145,7 @@ class Output:
             task = bar.add_task(description, total=total, note="")
 
             def advance(done: int, total: int | None = None, note: str = "") -> None:
-                bar.update(task, completed=done, note=strip_controls(note))
+                bar.update(task, completed=done, note=_clean(note))
                 if total is not None:
                     bar.update(task, total=total)
 
@@ -171,9 +172,14 @@ def _ignore(done: int, total: int | None = None, note: str = "") -> None:
     del done, total, note
 
 
+def _clean(text: str) -> str:
+    """Nothing in it commands the terminal; bytes of a file's name that are no text show as their code."""
+    return strip_controls(storable(text))
+
+
 def _one_line(text: str) -> str:
     """A cell's text: a line end in a name must not look like another row."""
-    return " ".join(strip_controls(text).splitlines()).replace("\t", " ")
+    return " ".join(_clean(text).splitlines()).replace("\t", " ")
 
 
 def _is_utf8(stream: Any) -> bool:
