@@ -16,6 +16,9 @@ from pref_argilla.store import Store
 from project import Project, Result
 from running_argilla import free_port
 
+# Each command is a process of its own, which takes a third of a second to begin.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

@@ -17,6 +17,9 @@ from pref_argilla.steps.project import init_project
 from project import Project
 from running_argilla import free_port
 
+# Each command is a process of its own, which takes a third of a second to begin.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[RunningEndpoint]:

@@ -12,6 +12,9 @@ import pytest
 from endpoint import RunningEndpoint, running_endpoint
 from project import Project, Result
 
+# Each command is a process of its own, which takes a third of a second to begin.
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test-1234567890-very-secret"
 
 

@@ -12,6 +12,9 @@ from pref_argilla.cli import sync_commands
 from pref_argilla.labeling.records import Unfit
 from pref_argilla.steps.sync import PullReport, PushReport
 
+# Each command is a process of its own, which takes a third of a second to begin.
+pytestmark = pytest.mark.slow
+
 UNFIT = (Unfit("t1", "it holds a NUL character"),)
 
 

@@ -21,6 +21,9 @@ from project import Project
 from proxy import faulty_wire
 from running_argilla import ArgillaServer
 
+# Each command is a process of its own, which takes a third of a second to begin.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("failure", [LabelingUnreachableError("gone"), KeyboardInterrupt(), RuntimeError("a bug")])
 @pytest.mark.parametrize("as_json", [False, True])
