@@ -339,7 +339,8 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=["html", "controls", "letters", "100 kB"])
 def test_hostile_text_comes_back_as_it_was_written(endpoint: RunningEndpoint, spec: ModelSpec, text: str) -> None:
     endpoint.play(sequence=[{"kind": "ok", "content": text}])
-    assert ask(spec, messages=[Message(Role.USER, text)]).text == text
+    # NUL alone is replaced: neither Argilla nor most files take it.
+    assert ask(spec, messages=[Message(Role.USER, text)]).text == text.replace("\0", "\ufffd")
     assert endpoint.bodies()[0]["messages"][0]["content"] == text
 
 
