@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 
 from pref_argilla.server import EmbeddedServer
 from running_argilla import ArgillaServer, free_port
+
+
+def pytest_configure() -> None:
+    # A run that a script put into the background ignores Ctrl+C, and so would every command that these tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
