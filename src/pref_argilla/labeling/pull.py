@@ -120,11 +120,9 @@ def _answers(record: Mapping[str, Any], task_of: Mapping[str, str], slots: int) 
 
 
 def _summary(records: Collection[_Answers], complete: bool) -> Scan:
-    rankings: list[Ranking] = []
-    unreadable: list[Unreadable] = []
-    for answers in records:
-        for answer in answers or ():
-            (unreadable if isinstance(answer, Unreadable) else rankings).append(answer)  # type: ignore[arg-type]
+    found = [answer for answers in records for answer in answers or ()]
+    rankings = [answer for answer in found if isinstance(answer, Ranking)]
+    unreadable = [answer for answer in found if isinstance(answer, Unreadable)]
     foreign = sum(answers is None for answers in records)
     return Scan(tuple(rankings), tuple(unreadable), len(records), foreign, complete)
 

@@ -164,15 +164,11 @@ def agreement_figures(found: Preferences, seed: int) -> tuple[AgreementFigure, .
             samples=BOOTSTRAP_SAMPLES,
         )
         low, high = interval.low, interval.high
+    pooled = leave_one_out(labels.labels).pooled
     return (
         AgreementFigure("Krippendorff's alpha over pairs (nominal)", alpha.value, low, high, _note(alpha)),
-        *_leave_one_out(labels.labels),
+        AgreementFigure("Agreement with the others' majority", pooled.value, note=_note(pooled)),
     )
-
-
-def _leave_one_out(table: object) -> tuple[AgreementFigure, ...]:
-    pooled = leave_one_out(table).pooled  # type: ignore[arg-type]
-    return (AgreementFigure("Agreement with the others' majority", pooled.value, note=_note(pooled)),)
 
 
 def _note(statistic: Statistic) -> str:
